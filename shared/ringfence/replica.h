@@ -1,0 +1,96 @@
+// Replica: the receiving end. Holds the histories of a client, and puts the sections of each batch where they belong.
+//
+// A batch is checked whole before any of it is taken: one that does not validate leaves every history as it was.
+// Owns     its pool, its histories and its ledger. A history lives until its HistoryId is removed.
+// Threads  no locking: one thread.
+// Bounds   all histories together: the pool's limit, and the sum of their bytes_max never passes it, so an append does not
+//          fail for memory. Histories: kHistoriesMax. Routes: one a history.
+// Cost     ingest: one validating pass and one copy of the records; no allocation but for segments.
+// Errors   add_history: bad_capacity, over_budget, duplicate_name. attach: already_attached. ingest: those of batch.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <ringfence/history.h>
+#include <ringfence/topic.h>
+
+namespace ringfence {
+
+using HistoryId = std::uint32_t;  // 1 and up, never reused
+
+struct IngestCounts {
+  std::uint64_t batches = 0;
+  std::uint64_t records = 0;            // taken
+  std::uint64_t bytes = 0;              // of batches taken
+  std::uint64_t unrouted_records = 0;   // of channels that nobody is subscribed to any more
+  std::uint64_t duplicate_records = 0;  // at or below what the history has
+  std::uint64_t refused_records = 0;    // too large for their history
+  std::uint64_t holes = 0;              // records that should have come before, and were not announced as missed
+  std::uint64_t refused_batches = 0;    // did not validate
+};
+
+class Replica {
+ public:
+  static constexpr std::uint32_t kHistoriesMax = 4096;
+  static constexpr std::uint32_t kListenersMax = 4096;  // a history
+
+  // `memory_bytes`: the limit on all segments. bad_capacity below HistoryLimits::kBytesMin.
+  static Result<std::unique_ptr<Replica>> create(std::uint64_t memory_bytes);
+  ~Replica();
+
+  Result<HistoryId> add_history(std::string_view name, const HistoryLimits& limits);
+  // Ends its listeners and its route. False if there is none.
+  bool remove_history(HistoryId id);
+  History* history(HistoryId id) noexcept;  // null if there is none
+
+  // Sends the sections of `channel_id` into a history until the handle ends. One channel feeds one history and the
+  // other way round. Delivery begins behind `after`; a new epoch resets the history first, and `missed` records are
+  // noted as never received.
+  Result<Subscription> attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, std::uint64_t after);
+  // The server told that [from, to] is gone: the next section begins behind `to`.
+  void note_gap(std::uint32_t channel_id, std::uint64_t to);
+
+  Result<IngestCounts> ingest(std::span<const std::byte> batch);  // what this batch did
+  const IngestCounts& totals() const noexcept { return totals_; }
+  std::uint64_t refused_by(Error error) const noexcept { return refused_by_[static_cast<std::size_t>(error)]; }
+
+  // Calls back after a change of the history, once a notify() however many changes there were.
+  Result<Subscription> on_change(HistoryId id, std::function<void()> callback);
+  void mark_changed(HistoryId id);
+  bool has_changes() const noexcept { return !changed_.empty(); }
+  // Returns the number of callbacks called.
+  std::size_t notify();
+
+  std::uint64_t listeners() const noexcept;  // live, of all histories
+  std::uint64_t routes() const noexcept { return routes_.size(); }
+  std::uint64_t histories() const noexcept { return histories_.size(); }
+  SegmentPool& pool() noexcept { return pool_; }
+  Ledger& ledger() noexcept { return ledger_; }
+
+ private:
+  struct Held;   // a history, its listeners, whether it changed
+  struct Route;  // a channel's
+
+  explicit Replica(std::uint64_t memory_bytes);
+  void end_route(std::uint32_t channel_id);
+
+  Ledger ledger_;
+  SegmentPool pool_;
+  std::uint64_t declared_bytes_ = 0;
+  HistoryId next_id_ = 1;
+  std::unordered_map<HistoryId, std::unique_ptr<Held>> histories_;
+  std::unordered_map<std::uint32_t, std::unique_ptr<Route>> routes_;
+  std::vector<HistoryId> changed_;
+  std::vector<HistoryId> notifying_;
+  IngestCounts totals_;
+  std::array<std::uint64_t, kErrorCount> refused_by_{};
+};
+
+}  // namespace ringfence
