@@ -10,8 +10,8 @@
 // Cost     append: O(1) amortised, one copy. read, lower_bound, position: O(log segments) and a walk over the
 //          headers in one segment. Memory beside the segments: sizeof(History) and 8 B a segment.
 // Refs     a RecordView from at() is valid until the next append, expire, clear or evict_segment; a Slice as long as it lives.
-// Errors   create(): bad_capacity. append: record_too_large, memory_full (the pool is full; nothing was evicted for
-//          it, the caller decides), batch_bad_order. A refused append changes nothing.
+// Errors   create(): bad_capacity. append: record_too_large, memory_full (the pool is full; nothing is evicted for that
+//          beyond the history's own bounds: the caller decides). A refused record is not taken in any part.
 #pragma once
 
 #include <array>
@@ -63,8 +63,8 @@ struct AppendCounts {
 class History {
  public:
   static Result<History> create(SegmentPool& pool, const HistoryLimits& limits);
-  // The least number of bytes_max that one record of `record_bytes` needs.
-  static std::uint64_t bytes_max_for_record(std::uint64_t record_bytes) noexcept;
+  // The largest record, padding included, that a history with this bytes_max takes.
+  static std::uint64_t record_bytes_max(std::uint64_t bytes_max) noexcept;
 
   History(History&&) noexcept = default;
   History& operator=(History&&) noexcept = default;
@@ -136,9 +136,8 @@ class History {
   Result<void> make_room(std::uint64_t stride);
   void drop_head_segment(Eviction reason);
   void drop_head_records(std::uint64_t count, Eviction reason);
-  void enforce_records_max();
   void count_evicted(Eviction reason, std::uint64_t count) noexcept;
-  std::size_t segment_count() const noexcept { return segments_.size() - head_; }
+  std::uint64_t next_segment_bytes(std::uint64_t stride) const noexcept;
   Place place_of_position(std::uint64_t position) const;  // INVARIANT: held
   Place place_behind(std::uint64_t after) const;          // INVARIANT: one is held with seq > after
 

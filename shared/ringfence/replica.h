@@ -6,9 +6,10 @@
 // Bounds   all histories together: the pool's limit, and the sum of their bytes_max never passes it, so an append does not
 //          fail for memory. Histories: kHistoriesMax. Routes: one a history.
 // Cost     ingest: one validating pass and one copy of the records; no allocation but for segments.
-// Errors   add_history: bad_capacity, over_budget, duplicate_name. attach: already_attached. ingest: those of batch.h.
+// Errors   add_history: bad_capacity, over_budget, duplicate_name. attach: already_attached, not_subscribed (no such history). ingest: those of batch.h.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,13 +52,13 @@ class Replica {
   History* history(HistoryId id) noexcept;  // null if there is none
 
   // Sends the sections of `channel_id` into a history until the handle ends. One channel feeds one history and the
-  // other way round. Delivery begins behind `after`; a new epoch resets the history first, and `missed` records are
-  // noted as never received.
+  // other way round. Delivery begins behind `after`; a new epoch resets the history first.
   Result<Subscription> attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, std::uint64_t after);
   // The server told that [from, to] is gone: the next section begins behind `to`.
   void note_gap(std::uint32_t channel_id, std::uint64_t to);
 
-  Result<IngestCounts> ingest(std::span<const std::byte> batch);  // what this batch did
+  // Takes all of the batch, or refuses all of it; totals() says what became of its records.
+  Result<void> ingest(std::span<const std::byte> batch);
   const IngestCounts& totals() const noexcept { return totals_; }
   std::uint64_t refused_by(Error error) const noexcept { return refused_by_[static_cast<std::size_t>(error)]; }
 
@@ -69,7 +70,7 @@ class Replica {
   std::size_t notify();
 
   std::uint64_t listeners() const noexcept;  // live, of all histories
-  std::uint64_t routes() const noexcept { return routes_.size(); }
+  std::uint64_t routes() const noexcept;     // live
   std::uint64_t histories() const noexcept { return histories_.size(); }
   SegmentPool& pool() noexcept { return pool_; }
   Ledger& ledger() noexcept { return ledger_; }
@@ -79,7 +80,7 @@ class Replica {
   struct Route;  // a channel's
 
   explicit Replica(std::uint64_t memory_bytes);
-  void end_route(std::uint32_t channel_id);
+  void take(HistoryId id, const Section& section);
 
   Ledger ledger_;
   SegmentPool pool_;
@@ -88,7 +89,6 @@ class Replica {
   std::unordered_map<HistoryId, std::unique_ptr<Held>> histories_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Route>> routes_;
   std::vector<HistoryId> changed_;
-  std::vector<HistoryId> notifying_;
   IngestCounts totals_;
   std::array<std::uint64_t, kErrorCount> refused_by_{};
 };
