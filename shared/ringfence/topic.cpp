@@ -3,12 +3,17 @@
 namespace ringfence {
 namespace detail {
 
-void release(TopicNode* node) noexcept {
-  if (node && --node->references == 0) delete node;
+void release(TopicNode* node, std::uint32_t references) noexcept {
+  if (!node) return;
+  node->references -= references;
+  if (node->references == 0) delete node;
 }
 
 TopicBase::~TopicBase() {
-  while (first_) end(*first_);
+  while (TopicNode* node = first_) {
+    unlink(*node);
+    release(node, 1);
+  }
   for (Emit* emit = emits_; emit; emit = emit->outer_) emit->topic_ = nullptr;
 }
 
@@ -19,13 +24,23 @@ std::size_t TopicBase::size(OwnerId owner) const noexcept {
 }
 
 std::size_t TopicBase::end_all(OwnerId owner) noexcept {
-  // Walks as an emit does: ending one may destroy what its callback held, and that may end others.
+  // All out of the list first: destroying what a callback held may end other subscriptions.
+  TopicNode* ended = nullptr;
   std::size_t count = 0;
-  Emit at(*this);
-  while (TopicNode* node = at.next()) {
-    if (node->owner != owner || node->topic != this) continue;
-    end(*node);
-    ++count;
+  for (TopicNode* node = first_; node;) {
+    TopicNode* following = node->next;
+    if (node->owner == owner) {
+      unlink(*node);
+      node->next = ended;
+      ended = node;
+      ++count;
+    }
+    node = following;
+  }
+  while (ended) {
+    TopicNode* following = std::exchange(ended->next, nullptr);
+    release(ended, 1);
+    ended = following;
   }
   return count;
 }
@@ -40,8 +55,8 @@ void TopicBase::link(TopicNode& node) noexcept {
   ++size_;
 }
 
-void TopicBase::end(TopicNode& node) noexcept {
-  if (node.topic != this) return;
+void TopicBase::unlink(TopicNode& node) noexcept {
+  INVARIANT(node.topic == this);
   for (Emit* emit = emits_; emit; emit = emit->outer_)
     if (emit->at_ == &node) emit->at_ = node.next;
   (node.prev ? node.prev->next : first_) = node.next;
@@ -49,7 +64,6 @@ void TopicBase::end(TopicNode& node) noexcept {
   node.prev = node.next = nullptr;
   node.topic = nullptr;
   --size_;
-  release(&node);
 }
 
 TopicBase::Emit::Emit(TopicBase& topic) noexcept
@@ -58,12 +72,12 @@ TopicBase::Emit::Emit(TopicBase& topic) noexcept
 }
 
 TopicBase::Emit::~Emit() {
-  release(held_);
+  release(held_, 1);
   if (topic_) topic_->emits_ = outer_;
 }
 
 TopicNode* TopicBase::Emit::next() noexcept {
-  release(std::exchange(held_, nullptr));
+  release(std::exchange(held_, nullptr), 1);
   // The release may have run a destructor of what a callback captured, which may have ended others or the topic.
   if (!topic_ || !at_ || at_->serial >= until_serial_) return nullptr;
   held_ = at_;
@@ -77,8 +91,9 @@ TopicNode* TopicBase::Emit::next() noexcept {
 void Subscription::end() noexcept {
   detail::TopicNode* node = std::exchange(node_, nullptr);
   if (!node) return;
-  if (node->topic) node->topic->end(*node);
-  detail::release(node);
+  detail::TopicBase* topic = node->topic;
+  if (topic) topic->unlink(*node);
+  detail::release(node, topic ? 2 : 1);  // the handle's and the topic's
 }
 
 }  // namespace ringfence

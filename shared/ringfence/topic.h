@@ -40,7 +40,7 @@ struct TopicNode {
   std::uint32_t references = 1;
 };
 
-void release(TopicNode* node) noexcept;
+void release(TopicNode* node, std::uint32_t references) noexcept;
 
 class TopicBase {
  public:
@@ -57,7 +57,8 @@ class TopicBase {
   // Ends every subscription of `owner`. Returns how many.
   std::size_t end_all(OwnerId owner) noexcept;
 
-  void end(TopicNode& node) noexcept;
+  // Takes the node out of the list; the topic's reference is then the caller's to release.
+  void unlink(TopicNode& node) noexcept;
 
  protected:
   explicit TopicBase(std::size_t capacity) : capacity_(capacity) { INVARIANT(capacity > 0); }
