@@ -1,0 +1,340 @@
+// The public types of the package. Units: `bytes` are bytes, `...Ms` milliseconds, `time` milliseconds since 1970-01-01
+// (with the server's microseconds as a fraction). Nothing here does any work.
+
+/** What ends something. Call it, `end()` it or declare it with `using`; again does nothing. */
+export interface Handle {
+  (): void;
+  end(): void;
+  [Symbol.dispose](): void;
+  /** False once ended. */
+  readonly active: boolean;
+}
+
+/** One event, decoded. Frozen; the same object for as long as anybody holds it and the history has the record. */
+export interface Row<T = unknown> {
+  /** The record's number in its channel and epoch. A stable key for lists. */
+  readonly seq: number;
+  /** When the server took it: milliseconds since 1970-01-01, as `Date.now()`. */
+  readonly time: number;
+  readonly type: string;
+  /** What `decode` made of the payload. Undefined where that failed: see `error`. */
+  readonly data: T;
+  /** Why the payload did not decode; counted in `stats().undecodable`. */
+  readonly error?: Error;
+}
+
+/**
+ * Which records a window shows:
+ * `{ last: n }` the newest n (1 to 100,000); `{ from, to }` those with from <= seq <= to (at most 100,000, the newest);
+ * `{ offset, limit }` up to `limit` (0 to 100,000) from an absolute position, which trimming does not move.
+ */
+export type Selector =
+  | { readonly last: number }
+  | { readonly from: number; readonly to: number }
+  | { readonly offset: number; readonly limit: number };
+
+/** An immutable view of a history. The same object until something in it changes. */
+export interface Snapshot<T = unknown> {
+  /** The selected rows, oldest first. Frozen, and the same array while no row of it changes. */
+  readonly items: readonly Row<T>[];
+  /** Position of `items[0]` (or where it would be): records of this history before it, held or evicted. */
+  readonly offset: number;
+  /** Of the oldest record held; 0 if none. */
+  readonly firstSeq: number;
+  /** Of the newest record held; 0 if none. */
+  readonly lastSeq: number;
+  /** Records held. Positions `evicted` to `evicted + size - 1` can be shown. */
+  readonly size: number;
+  /** Records that were held and have left: also the position of the oldest one held. */
+  readonly evicted: number;
+  /** Records of the channel that never came, as far as their number is known. */
+  readonly missed: number;
+  /** Rises with each snapshot of its window. */
+  readonly version: number;
+}
+
+/** A selector's snapshots, in the form `useSyncExternalStore` takes. Holds nothing in WASM: needs no end. */
+export interface Window<T = unknown> {
+  readonly subscribe: (listener: () => void) => Handle;
+  readonly getSnapshot: () => Snapshot<T>;
+}
+
+export interface HistoryOptions<T = unknown> {
+  /** The most records held, 1 to 2^32 - 1. Default 1,000. */
+  readonly capacity?: number;
+  /** The most bytes held, whole segments counted: a number or e.g. `'1 MiB'`, at least 4,096. Default `'1 MiB'`. */
+  readonly bytes?: number | string;
+  /** Records older than this many milliseconds leave. Default: no limit. */
+  readonly maxAge?: number;
+  /** Makes the row's data of the parsed JSON; what it throws becomes the row's `error`. Default: the value itself. */
+  readonly decode?: (value: unknown, type: string) => T;
+}
+
+/** Why records left a history. */
+export type EvictionReason = 'records' | 'bytes' | 'age' | 'pressure' | 'cleared';
+
+export interface HistoryStats {
+  readonly name: string;
+  readonly held: number;
+  readonly capacity: number;
+  /** Of records held, padding included. */
+  readonly heldBytes: number;
+  /** Of segments, which is what `bytesMax` bounds. */
+  readonly allocatedBytes: number;
+  readonly bytesMax: number;
+  /** The highest `allocatedBytes` there has been. */
+  readonly highWaterMarkBytes: number;
+  readonly evicted: Readonly<Record<EvictionReason, number>>;
+  readonly evictedTotal: number;
+  /** Records that never came and whose number is known: announced by the server, or seen as a hole. */
+  readonly missed: number;
+  /** Times the server could not tell how many were missed (another epoch). */
+  readonly missedUnknown: number;
+  /** Records that the history had already: skipped. */
+  readonly duplicates: number;
+  /** Records too large for this history. */
+  readonly refused: number;
+  /** Rows whose payload did not decode. */
+  readonly undecodable: number;
+  readonly listeners: number;
+}
+
+/** A channel's records in WASM memory. Made by `store.history()`. */
+export interface History<T = unknown> {
+  readonly name: string;
+  /** Records held. */
+  readonly size: number;
+  /** A view for `useSyncExternalStore`. @throws RangeError for a selector out of its bounds. */
+  window(selector: Selector): Window<T>;
+  /** The row of one record; undefined if it is not held. */
+  at(seq: number): Row<T> | undefined;
+  /** Called after changes, once a notification. @throws RingfenceError `too_many_subscriptions` above 4,096. */
+  subscribe(listener: () => void): Handle;
+  stats(): HistoryStats;
+  /** Evicts all records. The place in the channel stays: what was cleared does not come again. */
+  clear(): void;
+  /** Ends the history and its listeners, and gives its memory back to the store. Again: nothing. */
+  end(): void;
+  [Symbol.dispose](): void;
+}
+
+export interface StoreOptions {
+  /** The most WASM memory, for good: a number of bytes or e.g. `'16 MiB'`. 1 MiB to 2 GiB, counted in pages of 64 KiB. */
+  readonly budget: number | string;
+  /**
+   * The WASM, if not the `core.wasm` beside the package's own files: its address, a response of it, its bytes, or a
+   * compiled module (which a platform without run-time compilation needs).
+   */
+  readonly wasm?: string | URL | Response | Promise<Response> | WebAssembly.Module | BufferSource;
+  /** When listeners are called: once an animation frame (default where there are frames) or a microtask. */
+  readonly notify?: 'frame' | 'microtask';
+  /** The largest batch taken, 4 KiB to 16 MiB; part of the budget. Default: 1 MiB, at most an eighth of the budget. */
+  readonly batchBytes?: number | string;
+  /** Told of what a listener threw. Default: `reportError`, so that it reaches `window.onerror`. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** Live handles by kind. All zero but for what is in use: a leak shows here. */
+export interface HandleCounts {
+  readonly histories: number;
+  /** Listeners of histories, as the WASM side counts them. */
+  readonly listeners: number;
+  /** Channels that feed a history, as the WASM side counts them. */
+  readonly routes: number;
+  readonly clients: number;
+  /** `client.subscribe()` handles. */
+  readonly subscriptions: number;
+  /** Listeners of clients. */
+  readonly clientListeners: number;
+  readonly total: number;
+}
+
+export interface StoreStats {
+  /** The most WASM memory, as declared (whole pages). */
+  readonly budgetBytes: number;
+  /** WASM memory now. Never shrinks, never passes the budget. */
+  readonly memoryBytes: number;
+  /** Of segments of all histories. */
+  readonly usedBytes: number;
+  readonly highWaterMarkBytes: number;
+  /** The most that segments may take; the sum of the declared `bytes` stays within it. */
+  readonly capacityBytes: number;
+  readonly declaredBytes: number;
+  readonly batches: number;
+  /** Records taken into a history. */
+  readonly records: number;
+  readonly batchBytes: number;
+  readonly duplicates: number;
+  /** Records too large for their history. */
+  readonly refusedRecords: number;
+  /** Records of channels that nobody is subscribed to any more. */
+  readonly unrouted: number;
+  /** Records that should have come before others and were not announced as missed. */
+  readonly holes: number;
+  readonly refusedBatches: number;
+  /** Refused batches by error code. Only codes that occurred. */
+  readonly refusedBatchesByCode: Readonly<Record<string, number>>;
+  /** Exceptions thrown by listeners. */
+  readonly listenerErrors: number;
+  readonly notifications: number;
+  readonly handles: HandleCounts;
+}
+
+/** WASM memory with a fixed maximum, and the histories in it. Made by `createStore()`. */
+export interface Store {
+  /**
+   * Declares a history. Its `bytes` are set aside at once: one that does not fit is refused here, not later.
+   * @throws RangeError for an option out of its bounds
+   * @throws RingfenceError `over_budget`, `duplicate_name`
+   */
+  history<T = unknown>(name: string, options?: HistoryOptions<T>): History<T>;
+  /** The live counts, for tests of leaks. */
+  handles(): HandleCounts;
+  stats(): StoreStats;
+  /** Ends every history, listener and client. The memory is free once the page lets go of the store. */
+  end(): void;
+  [Symbol.dispose](): void;
+}
+
+export type ConnectionStatus =
+  /** A socket is being opened. */
+  | 'connecting'
+  /** Greeted by the server. */
+  | 'open'
+  /** Lost; the next attempt comes in `retryInMs`. */
+  | 'waiting'
+  /** `disconnect()` was called; `reconnect()` goes on. */
+  | 'stopped'
+  /** `end()` was called. */
+  | 'closed';
+
+/** How the last reconnect went, all channels together. */
+export interface Resume {
+  /** Records that came late, after the reconnect. */
+  readonly replayed: number;
+  /** Records that are gone; null where the server could not tell (another epoch). */
+  readonly missed: number | null;
+  readonly channels: number;
+  /** "nothing missed", "replayed 12", "missed 3" or "missed an unknown number". */
+  readonly text: string;
+}
+
+/** Immutable; another object after each change. */
+export interface ConnectionState {
+  readonly status: ConnectionStatus;
+  /** Until the next attempt, told anew each second; 0 unless `waiting`. */
+  readonly retryInMs: number;
+  /** Failed attempts in a row. */
+  readonly attempt: number;
+  /** Of the last reconnect; undefined before the first one. */
+  readonly lastResume: Resume | undefined;
+  /** The server's name of this connection; undefined unless `open`. */
+  readonly connection: string | undefined;
+  /** Why the last connection ended, in a few words; undefined while none has. */
+  readonly lastClose: string | undefined;
+}
+
+export interface ClientStats {
+  readonly connects: number;
+  readonly messages: number;
+  readonly binaryMessages: number;
+  readonly receivedBytes: number;
+  readonly sentMessages: number;
+  /** Text messages that were not what the protocol says. */
+  readonly refusedMessages: number;
+  /** Batches that did not validate; by code in `store.stats()`. */
+  readonly refusedBatches: number;
+  /** Errors told by the server, and all others that `onError` told. */
+  readonly errors: number;
+  readonly listenerErrors: number;
+  readonly gaps: number;
+  readonly unacknowledged: number;
+  readonly refusedPublishes: number;
+  readonly channels: number;
+}
+
+/** The part of a WebSocket that the client uses. */
+export interface SocketLike {
+  binaryType: string;
+  readonly protocol: string;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike;
+
+/** A clock, for tests. `now` in milliseconds. */
+export interface Timers {
+  now(): number;
+  setTimeout(callback: () => void, ms: number): unknown;
+  clearTimeout(timer: unknown): void;
+}
+
+export interface ClientOptions {
+  /** Where the records go. */
+  readonly store: Store;
+  /** Sent as the sub-protocol `bearer.<token>`; a function is asked before each attempt. */
+  readonly token?: string | (() => string | Promise<string>);
+  /** Default: `globalThis.WebSocket`. */
+  readonly WebSocket?: SocketConstructor;
+  /** Before attempt n a random time up to min(maxMs, baseMs * 2^n). Defaults 1,000 and 30,000. */
+  readonly backoff?: { readonly baseMs?: number; readonly maxMs?: number };
+  /** Silence after which the connection counts as dead: a ping goes out at half of it. Default: 2.4 x the server's ping interval. */
+  readonly silenceMs?: number;
+  /** How long an attempt may take until the server has greeted. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  /** Publishes without an answer, at most; further ones are refused. Default 256. */
+  readonly publishesMax?: number;
+  /** 0 <= random() < 1. Default `Math.random`. */
+  readonly random?: () => number;
+  readonly timers?: Timers;
+}
+
+export interface SubscribeOptions {
+  /** How many records before now to begin with, 0 to 2^32 - 1. Default 0. A resume does not need it. */
+  readonly last?: number;
+}
+
+/** A channel that feeds a history. */
+export interface ChannelSubscription extends Handle {
+  readonly channel: string;
+  /** `refused`: the server said no (told by `onError`); asked again after a reconnect. */
+  readonly state: 'pending' | 'active' | 'refused' | 'ended';
+}
+
+/** A connection that keeps itself alive. Made by `connect()`. */
+export interface Client {
+  readonly url: string;
+  /** Immutable, the same object until something changes. */
+  readonly state: ConnectionState;
+  /**
+   * Sends a channel's records into a history until the last handle of the pair ends. One channel feeds one history.
+   * A history that was fed by the channel before goes on where it was.
+   * @throws RangeError for a channel's name or an option out of bounds
+   * @throws RingfenceError `already_subscribed` (the channel feeds another history), `already_attached` (the other way round)
+   */
+  subscribe(channel: string, history: History<never> | History<unknown>, options?: SubscribeOptions): ChannelSubscription;
+  /**
+   * Resolves once the server has taken it. @throws (rejects) RingfenceError `not_connected`, `too_many_publishes`,
+   * `message_too_large`, `connection_lost` (whether it was taken is not known), or the server's code.
+   */
+  publish(channel: string, type: string, data: unknown): Promise<{ readonly seq: number }>;
+  /** After each change of `state`. */
+  onState(listener: (state: ConnectionState) => void): Handle;
+  /** What went wrong and had no caller to tell: refused subscriptions, bad frames, lost connections. */
+  onError(listener: (error: Error) => void): Handle;
+  stats(): ClientStats;
+  /** Drops the socket as a lost network would; it reconnects with the usual backoff. */
+  cut(): void;
+  /** Closes until `reconnect()`. */
+  disconnect(): void;
+  /** Connects at once, also while waiting. */
+  reconnect(): void;
+  /** Ends the connection, every subscription and listener. Again: nothing. */
+  end(): void;
+  [Symbol.dispose](): void;
+}
