@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { chatLine } from '../src/logic/chat-line.ts';
+import { hostSample } from '../src/logic/host-series.ts';
+import { resumeText } from '../src/logic/resume.ts';
+
+test('the sentence after a reconnect says what was missed', () => {
+  const resume = { channels: 2, text: '' };
+  expect(resumeText({ ...resume, replayed: 0, missed: 0 })).toEqual({ verdict: 'nothing missed', detail: '', missed: false });
+  expect(resumeText({ ...resume, replayed: 1200, missed: 0 }).detail).toBe('replayed 1,200');
+  expect(resumeText({ ...resume, replayed: 9, missed: 12_345 })).toEqual({
+    verdict: 'missed 12,345',
+    detail: 'replayed 9',
+    missed: true,
+  });
+  expect(resumeText({ ...resume, replayed: 0, missed: null }).verdict).toBe('missed an unknown number');
+});
+
+test('whatever is published to the chat has a name and a text', () => {
+  expect(chatLine({ name: ' Ada ', text: 'hello' })).toEqual({ name: 'Ada', text: 'hello' });
+  expect(chatLine({ text: 'hello' }).name).toBe('Someone');
+  expect(chatLine({ name: 7, text: 'hello' }).name).toBe('Someone');
+  expect(chatLine(42)).toEqual({ name: 'Someone', text: '42' });
+  expect(chatLine(null).text).toBe('null');
+  expect(chatLine({ name: 'x'.repeat(500), text: 'y' }).name).toHaveLength(40);
+});
+
+test('a host record without a processor share is no sample', () => {
+  expect(hostSample({ cpu: 0.5, memory_used_bytes: 1 })?.cpu).toBe(0.5);
+  expect([null, 'x', {}, { cpu: '0.5' }].map(hostSample)).toEqual([null, null, null, null]);
+});
