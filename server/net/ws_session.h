@@ -1,0 +1,146 @@
+// WsSession: one WebSocket connection: reads ops, answers them, and sends what lies behind its cursors.
+//
+// It has no queue of events. It writes one message at a time: replies first, then a gap, else a batch of what its
+// ready subscribers have not got. It reads the next op only when there is room for one more reply.
+// Owns     its socket, its ConnectionSlot, its subscribers. Kept alive by its operations in flight.
+// Threads  its shard's thread only.
+// Bounds   subscriptions_max cursors; kRepliesMax replies and kReplyBytesMax of them before it stops reading; an inbound
+//          message of message_bytes, counted in the ledger beyond its first kInboundSmallBytes. See bytes_max().
+// Errors   the codes of protocol.md. An error leaves connection and subscriptions as they were; errors_max of
+//          them in 10 s close it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/websocket/stream.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+
+#include <ringfence/ring_buffer.h>
+
+#include "net/socket.h"
+#include "protocol/request.h"
+#include "realtime/hub.h"
+#include "realtime/shard.h"
+#include "realtime/shard_session.h"
+
+namespace ringfence {
+
+enum class WsProtocol : std::uint8_t { binary, json };
+
+struct WsChoice {
+  WsProtocol protocol;
+  bool named;  // the client offered it, so the response names it
+};
+// From all Sec-WebSocket-Protocol values joined by commas; none if only unknown ones are offered (unsupported_protocol).
+std::optional<WsChoice> choose_ws_protocol(std::string_view offered) noexcept;
+
+using UpgradeRequest = boost::beast::http::request<boost::beast::http::string_body>;
+
+class WsSession final : public ShardSession,
+                        public boost::intrusive_ref_counter<WsSession, boost::thread_unsafe_counter> {
+ public:
+  static constexpr std::size_t kRepliesMax = 8;
+  static constexpr std::size_t kReplyBytesMax = 4 * 1024;
+  static constexpr std::size_t kInboundSmallBytes = 512;
+  static constexpr std::int64_t kErrorWindowMs = 10'000;
+
+  // Takes over a socket whose upgrade request was read, on the shard's thread. Sends the 101 (or Beast's 400), then
+  // `welcome`, and subscribes to `?channels=` of the request's target.
+  static void accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, ConnectionSlot&& slot, WsChoice choice);
+
+  ~WsSession();
+
+  void pump() override;
+  void sweep(std::int64_t now_ms) override;
+  void shut_down(std::uint32_t retry_after_ms, std::int64_t drain_until_ms) override;
+  void abandon() override;
+
+ private:
+  using Stream = boost::beast::websocket::stream<Socket, false>;
+  using Self = boost::intrusive_ptr<WsSession>;
+  using ErrorCode = boost::system::error_code;
+  // A text message to the client: a short one, or record memory with a rendered `history`.
+  struct Reply {
+    std::string text;
+    SegmentRef segment;
+    std::uint32_t segment_bytes = 0;
+    std::size_t size() const noexcept { return text.size() + segment_bytes; }
+  };
+  enum class State : std::uint8_t { handshake, open, closing, ended };
+
+  WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsChoice choice, std::string channels);
+
+  // ws_session.cpp: the connection's life.
+  void on_accepted(ErrorCode error);
+  void start_close();
+  void end();
+  // ws_session_read.cpp: messages in.
+  bool may_read() const noexcept;
+  void read();
+  void on_read(ErrorCode error, std::size_t bytes);
+  bool make_inbound_room();
+  void release_inbound() noexcept;
+  void take_message();
+  void subscribe_initial();
+  // ws_session_write.cpp: messages out.
+  void write_reply();
+  bool write_events();
+  bool collect(Outgoing& out);
+  void write_gap(Subscriber& subscriber, const Gap& gap);
+  void on_written(ErrorCode error);
+  void push(std::string text);
+  void push(Reply reply);
+  void push_error(std::string_view id, Error code, std::string_view message);
+  // ws_session_ops.cpp: what each op does.
+  void handle(const Request& request);
+  void subscribe(const Request& request);
+  void unsubscribe(const Request& request);
+  void publish(const Request& request);
+  void history(const Request& request);
+
+  Shard& shard_;
+  ConnectionSlot slot_;
+  Stream ws_;
+  const WsChoice choice_;
+  State state_ = State::handshake;
+  bool reading_ = false;
+  bool pinging_ = false;
+  bool drop_message_ = false;       // inbound memory was refused: read to its end, answer overloaded
+  bool closing_told_ = false;
+  bool draining_ = false;
+  std::uint16_t close_code_ = 0;    // close once the replies are sent
+  std::uint32_t retry_after_ms_ = 0;
+  std::int64_t drain_until_ms_ = 0;
+  std::int64_t heard_at_ms_;
+  std::int64_t state_at_ms_;        // when `state_` was entered
+  std::int64_t write_at_ms_ = 0;
+  std::int64_t errors_since_ms_ = 0;
+  std::uint32_t errors_ = 0;
+
+  std::array<char, kInboundSmallBytes> inbound_small_;
+  std::unique_ptr<char[]> inbound_large_;
+  std::size_t inbound_capacity_ = kInboundSmallBytes;
+  std::size_t inbound_size_ = 0;
+  std::uint64_t inbound_excess_ = 0;  // bytes read and dropped
+
+  RingBuffer<Reply> replies_;
+  std::size_t reply_bytes_ = 0;
+  Reply writing_reply_;
+  std::unique_ptr<Outgoing> outgoing_;
+  std::vector<std::unique_ptr<Subscriber>> subscribers_;
+  std::string initial_channels_;  // of ?channels=, still to subscribe to
+};
+
+// What the "connections" account counts for each: the session, Beast's stream, replies, an Outgoing and its cuts.
+std::uint64_t connection_bytes_max() noexcept;
+
+}  // namespace ringfence

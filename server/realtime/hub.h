@@ -1,0 +1,171 @@
+// Hub: what all threads of the server share: the memory of records, the channels by name, the ledger's accounts and
+// the counters. Every shard reads and writes channels through it.
+//
+// Owns     the SegmentPool, the channel table, the inbox of every shard. Outlives shards, sessions and channels.
+// Threads  every public function: any thread, also one that runs no shard.
+// Bounds   accounts of the Ledger, opened by the constructor: "record memory", "inbound messages", "connections",
+//          "channels", "subscriptions", "feeds", "shard inboxes", "closed ids". Full: the caller is refused, counted.
+// Cost     publish: a lookup under a shared stripe lock, one copy under the channel's mutex, and for each interested
+//          shard an atomic flag; a shard is woken only on the flag's rise.
+// Errors   publish: bad_channel, bad_type, record_too_large, too_many_channels, overloaded. Each counted by refused().
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include <ringfence/ledger.h>
+#include <ringfence/recent_id_set.h>
+#include <ringfence/segment_pool.h>
+
+#include "server_limits.h"
+#include "realtime/channel.h"
+#include "realtime/inbox.h"
+
+namespace ringfence {
+
+class Hub;
+
+// The right to be one of the --connections; given back by the destructor. Its id is never used again.
+class ConnectionSlot {
+ public:
+  ConnectionSlot(ConnectionSlot&& other) noexcept;
+  ConnectionSlot& operator=(ConnectionSlot&& other) noexcept;
+  ~ConnectionSlot();
+  std::uint64_t id() const noexcept { return id_; }
+
+ private:
+  friend class Hub;
+  ConnectionSlot(Hub& hub, std::uint64_t id) : hub_(&hub), id_(id) {}
+  Hub* hub_;
+  std::uint64_t id_;
+};
+
+struct HubStats {
+  std::uint64_t connections = 0;
+  std::uint64_t connections_total = 0;  // since the start
+  std::uint64_t channels = 0;
+  std::uint64_t subscriptions = 0;
+  std::uint64_t published = 0;
+  std::uint64_t delivered = 0;        // records handed to sockets, all subscribers together
+  std::uint64_t delivered_bytes = 0;  // of the messages that carried them
+  std::uint64_t messages = 0;         // that carried them
+  std::uint64_t flushes = 0;
+  std::uint64_t gaps = 0;    // told
+  std::uint64_t missed = 0;  // records that those gaps were
+  std::uint64_t waits_for_memory = 0;  // a JSON text had to wait for record memory
+  std::uint64_t stalled_closed = 0;
+  std::uint64_t dead_closed = 0;
+  std::uint64_t errors_closed = 0;  // too_many_errors
+  std::uint64_t invalid_utf8 = 0;
+  std::uint64_t closed_recently = 0;  // ids remembered
+  std::array<std::uint64_t, kErrorCount> refused{};  // by Error
+};
+
+class Hub {
+ public:
+  static constexpr unsigned kShardsMax = 64;
+  static constexpr std::uint32_t kOverloadedRetryMs = 250;
+
+  // `limits.valid()` and 0 < shards <= kShardsMax (INVARIANT); the ledger must outlive the hub.
+  Hub(const Limits& limits, Ledger& ledger, unsigned shards);
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+  ~Hub();
+
+  // Appends to the channel's history under the server's time and wakes the shards with subscribers. Returns the seq.
+  // `payload_json` is one JSON value in UTF-8 without line breaks; the caller has checked it (protocol/json.h).
+  Result<std::uint64_t> publish(std::string_view channel, std::string_view type, std::string_view payload_json);
+
+  // Empty at --connections, counted. For every accepted socket, HTTP or WebSocket.
+  std::optional<ConnectionSlot> try_connect();
+  void remember_closed(std::uint64_t connection_id);
+  bool is_closed(std::uint64_t connection_id) const;
+
+  HubStats stats() const;
+  const Limits& limits() const noexcept { return limits_; }
+  SegmentPool& pool() noexcept { return pool_; }
+
+  // What follows is for Shard and the sessions.
+
+  // The channel, created if it is not there: too_many_channels. Its `forgotten` must be looked at under its mutex.
+  Result<ChannelPtr> find_or_create(std::string_view name);
+  ChannelPtr find(std::string_view name);
+  // Record memory, taken from the oldest records of channels if need be; empty if readers hold all of it.
+  SegmentRef acquire(std::uint64_t allocated_bytes);
+  // True if record memory was refused within the last two seconds: slow readers have to go.
+  bool under_pressure() const noexcept;
+  // Expires by age, and forgets idle channels, in this shard's part of the table. Looks at `channels_max` at most.
+  void sweep_channels(unsigned shard, std::size_t channels_max);
+  void count_refused(Error error) noexcept;
+
+  Inbox& inbox(unsigned shard) noexcept { return *inboxes_[shard]; }
+  unsigned shards() const noexcept { return static_cast<unsigned>(inboxes_.size()); }
+  Account& subscriptions() noexcept { return subscriptions_; }
+  Account& feeds() noexcept { return feeds_; }
+  Account& inbound() noexcept { return inbound_; }
+
+ private:
+  friend class ConnectionSlot;
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>()(name); }
+    std::size_t operator()(const ChannelPtr& channel) const noexcept { return (*this)(channel->name()); }
+  };
+  struct NameEqual {
+    using is_transparent = void;
+    bool operator()(const ChannelPtr& a, const ChannelPtr& b) const noexcept { return a->name() == b->name(); }
+    bool operator()(const ChannelPtr& a, std::string_view b) const noexcept { return a->name() == b; }
+    bool operator()(std::string_view a, const ChannelPtr& b) const noexcept { return a == b->name(); }
+  };
+  using Table = std::unordered_set<ChannelPtr, NameHash, NameEqual>;
+  struct Stripe {
+    mutable std::shared_mutex mutex;
+    Table channels;
+    std::size_t sweep_bucket = 0;  // under `mutex`
+  };
+  static constexpr std::size_t kStripes = 64;
+
+  Stripe& stripe_of(std::string_view name) noexcept;
+  Result<std::uint64_t> append(Channel& channel, std::string_view type, std::string_view payload);
+  // Evicts oldest segments until `bytes` are free. False if a bounded look found nothing more to take.
+  bool reclaim(std::uint64_t bytes);
+  void reclaim_pass(std::uint64_t bytes, std::uint64_t spare_below_bytes, std::size_t& looks);
+  std::size_t sweep_stripe(Stripe& stripe, std::size_t channels_max);
+
+  Limits limits_;
+  SegmentPool pool_;
+  Account inbound_;
+  Account connections_;
+  Account channels_;
+  Account subscriptions_;
+  Account feeds_;
+  Account inbox_memory_;
+  Account closed_memory_;
+  std::array<Stripe, kStripes> stripes_;
+  std::vector<std::unique_ptr<Inbox>> inboxes_;
+
+  std::mutex reclaim_mutex_;  // one thread reclaims at a time
+  std::size_t hand_stripe_ = 0;
+  std::size_t hand_bucket_ = 0;
+
+  mutable std::mutex closed_mutex_;
+  RecentIdSet closed_ids_;
+
+  std::atomic<std::uint64_t> next_connection_id_{1};
+  std::atomic<std::uint32_t> next_channel_id_{1};
+  std::atomic<std::uint64_t> next_epoch_;
+  std::atomic<std::uint64_t> connections_total_{0};
+  std::atomic<std::uint64_t> published_{0};
+  std::atomic<std::int64_t> pressure_at_ms_;
+  std::array<std::atomic<std::uint64_t>, kErrorCount> refused_{};
+};
+
+}  // namespace ringfence

@@ -1,0 +1,53 @@
+// Limits: every bound of the server, with its default. Options fill it; Hub, Shard and the sessions enforce it.
+// (The file is not called limits.h: on the include path that would hide the C header.)
+//
+// Zero is never "unlimited": Hub refuses a zero by INVARIANT, so check options first with valid().
+#pragma once
+
+#include <cstdint>
+
+namespace ringfence {
+
+struct Limits {
+  // Memory of records: one pool for the histories, the writes in flight and the rendered JSON of all threads.
+  std::uint64_t history_memory_bytes = 256ull << 20;
+  // Of each channel's history.
+  std::uint32_t history_records_max = 1000;
+  std::uint64_t history_bytes_max = 1ull << 20;
+  std::uint64_t history_age_max_s = 86'400;
+  // Inbound messages that do not fit a session's first 512 bytes, all connections together.
+  std::uint64_t inbound_memory_bytes = 64ull << 20;
+
+  std::uint32_t connections_max = 10'000;
+  std::uint32_t channels_max = 10'000;
+  std::uint32_t subscriptions_max = 128;  // a connection
+  std::uint32_t closed_ids_max = 1'000;
+
+  std::uint32_t message_bytes = 64 * 1024;  // of a message from a client; 16 times it ends the connection
+  std::uint32_t frame_bytes = 64 * 1024;    // of records in one message to a client
+  std::uint32_t json_depth_max = 10;
+  std::uint32_t errors_max = 100;  // a connection, within 10 s
+
+  std::uint32_t flush_ms = 2;  // least time between two flushes of a thread under load
+  std::uint32_t handshake_timeout_ms = 10'000;
+  std::uint32_t ping_interval_ms = 25'000;  // of silence before a ping
+  std::uint32_t dead_after_ms = 60'000;     // of silence before the connection counts as dead
+  std::uint32_t write_stall_ms = 30'000;
+  std::uint32_t write_stall_pressure_ms = 2'000;  // the same while the record memory is refusing
+  std::uint32_t close_timeout_ms = 2'000;
+  std::uint32_t channel_idle_ms = 60'000;  // an empty channel without subscribers is forgotten after it
+  std::uint32_t shutdown_timeout_ms = 2'000;
+  std::uint32_t sweep_ms = 1'000;  // how often timeouts are looked at
+
+  bool valid() const noexcept {
+    return history_memory_bytes >= 64 * 1024 && history_records_max > 0 && history_bytes_max >= 4096 &&
+           history_age_max_s > 0 && history_age_max_s < 1'000'000'000 && inbound_memory_bytes > 0 &&
+           connections_max > 0 && channels_max > 0 && subscriptions_max > 0 && closed_ids_max > 0 &&
+           message_bytes >= 512 && message_bytes <= (64u << 20) && frame_bytes >= 512 && frame_bytes <= (8u << 20) &&
+           json_depth_max > 0 && errors_max > 0 && flush_ms > 0 && handshake_timeout_ms > 0 && ping_interval_ms > 0 &&
+           dead_after_ms > 0 && write_stall_ms > 0 && write_stall_pressure_ms > 0 && close_timeout_ms > 0 &&
+           channel_idle_ms > 0 && shutdown_timeout_ms > 0 && sweep_ms > 0;
+  }
+};
+
+}  // namespace ringfence
