@@ -230,7 +230,7 @@ void History::drop_head_segment(Eviction reason) {
     segments_.clear();
     head_ = 0;
   } else if (head_ >= 16 && head_ > segments_.size() / 2) {
-    segments_.erase(segments_.begin(), segments_.begin() + head_);
+    segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(head_));
     head_ = 0;
   }
 }
@@ -263,7 +263,7 @@ void History::count_evicted(Eviction reason, std::uint64_t count) noexcept {
 
 History::Place History::place_of_position(std::uint64_t position) const {
   INVARIANT(position >= first_position_ && position < end_position_);
-  const auto begin = segments_.begin() + head_;
+  const auto begin = segments_.begin() + static_cast<std::ptrdiff_t>(head_);
   const auto after = std::partition_point(begin, segments_.end(), [position](const SegmentRef& segment) {
     return segment->first_position <= position;
   });
@@ -284,7 +284,7 @@ History::Place History::place_of_position(std::uint64_t position) const {
 }
 
 History::Place History::place_behind(std::uint64_t after) const {
-  const auto begin = segments_.begin() + head_;
+  const auto begin = segments_.begin() + static_cast<std::ptrdiff_t>(head_);
   const auto found = std::partition_point(begin, segments_.end(),
                                           [after](const SegmentRef& segment) { return segment->last_seq <= after; });
   INVARIANT(found != segments_.end());

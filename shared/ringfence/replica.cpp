@@ -11,6 +11,7 @@ struct Replica::Held {
   std::string name;
   History history;
   Topic<> listeners;
+  HistoryCounts counts;
   bool changed = false;
 };
 
@@ -60,6 +61,11 @@ History* Replica::history(HistoryId id) noexcept {
   return found == histories_.end() ? nullptr : &found->second->history;
 }
 
+const HistoryCounts* Replica::counts(HistoryId id) const noexcept {
+  const auto found = histories_.find(id);
+  return found == histories_.end() ? nullptr : &found->second->counts;
+}
+
 Result<Subscription> Replica::attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, std::uint64_t after) {
   History* const target = history(id);
   if (!target) return Error::not_subscribed;
@@ -76,15 +82,20 @@ Result<Subscription> Replica::attach(std::uint32_t channel_id, HistoryId id, boo
 }
 
 void Replica::take(HistoryId id, const Section& section) {
-  History& target = *history(id);
+  Held& held = *histories_.find(id)->second;
+  History& target = held.history;
   if (section.prev_seq > target.last_seq()) {
     totals_.holes += section.prev_seq - target.last_seq();
+    held.counts.holes += section.prev_seq - target.last_seq();
     target.skip_to(section.prev_seq);
   }
   const AppendCounts counts = target.append_section(section);
   totals_.records += counts.appended;
   totals_.duplicate_records += counts.duplicates;
   totals_.refused_records += counts.refused;
+  held.counts.records += counts.appended;
+  held.counts.duplicates += counts.duplicates;
+  held.counts.refused += counts.refused;
   if (counts.appended > 0) mark_changed(id);
 }
 
@@ -142,6 +153,11 @@ std::uint64_t Replica::listeners() const noexcept {
   std::uint64_t count = 0;
   for (const auto& [id, held] : histories_) count += held->listeners.size();
   return count;
+}
+
+std::uint64_t Replica::listeners(HistoryId id) const noexcept {
+  const auto found = histories_.find(id);
+  return found == histories_.end() ? 0 : found->second->listeners.size();
 }
 
 std::uint64_t Replica::routes() const noexcept {

@@ -37,6 +37,14 @@ struct IngestCounts {
   std::uint64_t refused_batches = 0;    // did not validate
 };
 
+// What the batches brought to one history.
+struct HistoryCounts {
+  std::uint64_t records = 0;     // taken
+  std::uint64_t duplicates = 0;  // at or below what the history had
+  std::uint64_t refused = 0;     // too large for it
+  std::uint64_t holes = 0;       // as in IngestCounts
+};
+
 class Replica {
  public:
   static constexpr std::uint32_t kHistoriesMax = 4096;
@@ -50,6 +58,7 @@ class Replica {
   // Ends its listeners and its route. False if there is none.
   bool remove_history(HistoryId id);
   History* history(HistoryId id) noexcept;  // null if there is none
+  const HistoryCounts* counts(HistoryId id) const noexcept;  // null if there is none
 
   // Sends the sections of `channel_id` into a history until the handle ends. One channel feeds one history and the
   // other way round. Delivery begins behind `after`; a new epoch resets the history first.
@@ -69,9 +78,11 @@ class Replica {
   // Returns the number of callbacks called.
   std::size_t notify();
 
-  std::uint64_t listeners() const noexcept;  // live, of all histories
+  std::uint64_t listeners() const noexcept;               // live, of all histories
+  std::uint64_t listeners(HistoryId id) const noexcept;   // live, of one
   std::uint64_t routes() const noexcept;     // live
   std::uint64_t histories() const noexcept { return histories_.size(); }
+  std::uint64_t declared_bytes() const noexcept { return declared_bytes_; }  // the sum of their bytes_max
   SegmentPool& pool() noexcept { return pool_; }
   Ledger& ledger() noexcept { return ledger_; }
 

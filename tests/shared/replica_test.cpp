@@ -99,6 +99,27 @@ TEST_CASE("Replica counts a hole that nobody announced, and not one that was", "
   CHECK(replica->history(a)->size() == 2);
 }
 
+TEST_CASE("Replica counts by history what the batches brought", "[replica]") {
+  auto replica = make();
+  const HistoryId a = replica->add_history("a", kLimits).value();
+  const HistoryId b = replica->add_history("b", kLimits).value();
+  CHECK(replica->declared_bytes() == 2 * kMiB);
+  auto first = replica->attach(7, a, false, 0).value();
+  auto second = replica->attach(8, b, false, 0).value();
+  auto listener = replica->on_change(a, [] {}).value();
+  CHECK(replica->listeners(a) == 1);
+  CHECK(replica->listeners(b) == 0);
+  const Bytes batch = BatchBuilder().section(7, 0).record(1).record(2).section(8, 4).record(5).build();
+  REQUIRE(replica->ingest(batch).ok());
+  REQUIRE(replica->ingest(batch).ok());
+  CHECK(replica->counts(a)->records == 2);
+  CHECK(replica->counts(a)->duplicates == 2);
+  CHECK(replica->counts(a)->holes == 0);
+  CHECK(replica->counts(b)->records == 1);
+  CHECK(replica->counts(b)->holes == 4);
+  CHECK(replica->counts(99) == nullptr);
+}
+
 TEST_CASE("Replica begins a new epoch with an empty history", "[replica]") {
   auto replica = make();
   const HistoryId a = replica->add_history("a", kLimits).value();
