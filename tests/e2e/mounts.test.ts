@@ -1,0 +1,90 @@
+// Components that come and go leave nothing behind, neither in WASM nor in JavaScript.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Mounts } from './mounts/main.tsx';
+import { launch, openPage } from './support/browser.ts';
+import { Publisher, SteadyPublisher } from './support/publisher.ts';
+import { TestServer } from './support/server.ts';
+
+declare global {
+  interface Window {
+    mounts?: Mounts;
+  }
+}
+
+const kCycles = 1000;
+const kHeapGrowthBytesMax = 256 * 1024;
+
+let files: string;
+let browser: Browser;
+let server: TestServer;
+let publisher: Publisher;
+
+beforeAll(async () => {
+  files = mkdtempSync(join(tmpdir(), 'ringfence-mounts-'));
+  await build({
+    root: fileURLToPath(new URL('./mounts/', import.meta.url)),
+    configFile: false,
+    logLevel: 'warn',
+    mode: 'development',  // StrictMode does its double work only in React's development build
+    build: { outDir: files, emptyOutDir: true, assetsInlineLimit: 0, minify: false, target: 'es2022' },
+  });
+  browser = await launch();
+  server = await TestServer.start({ files });
+  publisher = await Publisher.open(server.socketUrl);
+});
+afterAll(async () => {
+  publisher?.close();
+  await browser?.close();
+  await server?.down();
+  if (files) rmSync(files, { recursive: true, force: true });
+});
+
+test(`${kCycles} mounts and unmounts under StrictMode leave no handle, no listener and a flat heap`, { timeout: 180_000 }, async () => {
+  const { page, problems } = await openPage(browser, server.url);
+  await page.waitForFunction(() => window.mounts?.client.state.status === 'open');
+  const steady = new SteadyPublisher(publisher, 'mounts', 200, 'x'.repeat(200));
+  const devtools = await page.context().newCDPSession(page);
+  const cycle = (times: number) => page.evaluate((count) => window.mounts!.cycle(count), times);
+  const look = async () => {
+    await devtools.send('HeapProfiler.collectGarbage');
+    const { usedSize } = await devtools.send('Runtime.getHeapUsage');
+    const seen = await page.evaluate(() => {
+      const { store, history, client } = window.mounts!;
+      return {
+        handles: store.handles(),
+        historyListeners: history.stats().listeners,
+        channels: client.stats().channels,
+        memoryBytes: store.stats().memoryBytes,
+        listenerErrors: store.stats().listenerErrors,
+      };
+    });
+    return { ...seen, heapBytes: usedSize };
+  };
+  const atRest = await look();
+  expect(atRest.handles).toMatchObject({ histories: 1, listeners: 0, routes: 0, clients: 1, subscriptions: 0, clientListeners: 0 });
+
+  await cycle(300);  // code is compiled, caches and pools are filled
+  const before = await look();
+  const counts = await cycle(kCycles);
+  const after = await look();
+  await steady.stop();
+
+  expect(counts.effects).toBe(2 * kCycles);
+  expect(counts.undone).toBe(2 * kCycles);
+  expect(counts.rowsMax).toBeGreaterThan(0);
+  expect(after.handles).toEqual(atRest.handles);
+  expect(after.historyListeners).toBe(0);
+  expect(after.channels).toBe(0);
+  expect(after.listenerErrors).toBe(0);
+  expect(after.memoryBytes).toBe(before.memoryBytes);
+  console.log(`heap: ${before.heapBytes} B after 300 mounts, ${after.heapBytes} B after ${300 + kCycles}`);
+  expect(after.heapBytes - before.heapBytes).toBeLessThan(kHeapGrowthBytesMax);
+  expect(await problems()).toEqual([]);
+});

@@ -1,0 +1,131 @@
+// What the page says after a lost connection, and whether it is true.
+
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { connected, consecutive, launch, openDemo, seqsOf, untilSeq } from './support/browser.ts';
+import { Publisher, SteadyPublisher } from './support/publisher.ts';
+import { TestServer } from './support/server.ts';
+
+let browser: Browser;
+let server: TestServer;
+let publisher: Publisher;
+
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser?.close());
+
+beforeEach(async () => {
+  server = await TestServer.start();
+  publisher = await Publisher.open(server.socketUrl);
+});
+afterEach(async () => {
+  publisher?.close();
+  await Promise.all(browser.contexts().map((context) => context.close()));
+  await server?.down();
+});
+
+const verdict = (page: Page) => page.getByTestId('resume').textContent();
+
+async function offline(page: Page): Promise<void> {
+  await page.evaluate(() => window.__ringfence!.client.disconnect());
+  await page.locator('[data-testid=status][data-status=stopped]').waitFor();
+}
+
+test('after a cut the page says that nothing was missed, and nothing was', async () => {
+  const { page, problems } = await openDemo(browser, server.url);
+  const steady = new SteadyPublisher(publisher, 'game', 250, 'x'.repeat(100));
+  await untilSeq(page, 'game', 50);
+  for (let cut = 1; cut <= 3; ++cut) {
+    const before = await page.evaluate(() => window.__ringfence!.client.stats().connects);
+    const seen = (await seqsOf(page, 'game')).at(-1)!;
+    await page.getByTestId('cut').click();
+    await page.locator('[data-testid=status]:not([data-status=open])').waitFor();
+    await page.getByTestId('reconnect').click({ timeout: 1000 }).catch(() => {});  // it may have come back by itself
+    await connected(page);
+    expect(await page.evaluate(() => window.__ringfence!.client.stats().connects)).toBeGreaterThan(before);
+    await expect.poll(() => verdict(page)).toContain('nothing missed');
+    await untilSeq(page, 'game', seen + 50);
+  }
+  const last = await steady.stop();
+  await untilSeq(page, 'game', last);
+  expect(await seqsOf(page, 'game')).toEqual(consecutive(1, last));
+  const store = await page.evaluate(() => window.__ringfence!.store.stats());
+  expect({ records: store.records, holes: store.holes, refusedBatches: store.refusedBatches }).toEqual({
+    records: last,
+    holes: 0,
+    refusedBatches: 0,
+  });
+  expect(await problems()).toEqual([]);
+});
+
+test('a page that was cut off reconnects by itself', async () => {
+  const { page } = await openDemo(browser, server.url);
+  const first = await page.evaluate(() => window.__ringfence!.client.state.connection);
+  await page.getByTestId('cut').click();
+  await page.waitForFunction(
+    (name) => {
+      const { status, connection } = window.__ringfence!.client.state;
+      return status === 'open' && connection !== name;
+    },
+    first,
+  );
+  await expect.poll(() => verdict(page)).toContain('nothing missed');
+});
+
+test('what came while the page was away is replayed, and counted', async () => {
+  const { page } = await openDemo(browser, server.url);
+  await publisher.publishMany('game', 100);
+  await untilSeq(page, 'game', 100);
+  await offline(page);
+  await publisher.publishMany('game', 321);
+  await page.getByTestId('reconnect').click();
+  await connected(page);
+  await untilSeq(page, 'game', 421);
+  await expect.poll(() => verdict(page)).toBe('Back: nothing missed, replayed 321');
+  expect(await seqsOf(page, 'game')).toEqual(consecutive(1, 421));
+});
+
+test('a page that was away for too long says exactly how many it missed', async () => {
+  const { page } = await openDemo(browser, server.url);
+  await publisher.publishMany('game', 100);
+  await untilSeq(page, 'game', 100);
+  await offline(page);
+  const last = await publisher.publishMany('game', 5000);
+  const { first, next } = await publisher.held('game');
+  expect(next).toBe(last + 1);
+  const missed = first - 101;
+  expect(missed).toBeGreaterThan(0);
+
+  await page.getByTestId('reconnect').click();
+  await connected(page);
+  await untilSeq(page, 'game', last);
+  await expect.poll(() => verdict(page)).toContain(`missed ${missed.toLocaleString('en')}`);
+  expect(await seqsOf(page, 'game')).toEqual([...consecutive(1, 100), ...consecutive(first, last)]);
+  const stats = await page.evaluate(() => ({
+    missed: window.__ringfence!.histories['game']!.stats().missed,
+    holes: window.__ringfence!.store.stats().holes,
+  }));
+  expect(stats).toEqual({ missed, holes: 0 });
+});
+
+test('after a restart of the server the page reconnects and says that it cannot know what it missed', async () => {
+  const { page, problems } = await openDemo(browser, server.url);
+  await publisher.publishMany('game', 60);
+  await untilSeq(page, 'game', 60);
+  publisher.close();
+  expect(await server.down()).toBe(0);
+  await page.locator('[data-testid=status]:not([data-status=open])').waitFor();
+  await server.up();
+  publisher = await Publisher.open(server.socketUrl);
+  await publisher.publishMany('game', 25, 'afterwards');
+  await page.getByTestId('reconnect').click({ timeout: 2000 }).catch(() => {});
+  await connected(page);
+  await expect.poll(() => verdict(page)).toContain('missed an unknown number');
+  await page.locator('[data-testid=row]', { hasText: 'afterwards' }).first().waitFor();
+  expect((await seqsOf(page, 'game')).slice(-25)).toEqual(consecutive(1, 25));
+  const more = await publisher.publishMany('game', 10, 'and on');
+  await untilSeq(page, 'game', more);
+  await page.locator('[data-testid=row]', { hasText: 'and on' }).first().waitFor();
+  expect(await problems()).toEqual([]);
+});
