@@ -3,7 +3,7 @@
 // Follows the newest record until the reader scrolls up. Then the rows on screen stay where they are while the head of
 // the history is trimmed, and stay on screen even after they have left it (logic/reader.ts).
 
-import { useVirtualizer } from '@tanstack/react-virtual';
+import { defaultRangeExtractor, useVirtualizer, type Range } from '@tanstack/react-virtual';
 import { memo, useCallback, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent, type PointerEvent } from 'react';
 import type { History, Row } from 'ringfence';
 import { clock, count, oneLine } from '../logic/format.ts';
@@ -59,8 +59,13 @@ export function EventList({ history, name }: EventListProps) {
     estimateSize: () => kRowPx,
     getItemKey,
     overscan: kOverscanRows,
-    anchorTo: 'end',
-    followOnAppend: following,
+    // A reader's rows stay where they are. One who follows sees the last rows, wherever the list was scrolled to when
+    // this render began: without it the rows that just came would be painted one frame late.
+    anchorTo: following ? 'start' : 'end',
+    rangeExtractor: useCallback(
+      (range: Range) => (following ? lastRows(layout.rows, scroller.current?.clientHeight ?? 0) : defaultRangeExtractor(range)),
+      [following, layout.rows],
+    ),
     useFlushSync: false,
   });
 
@@ -201,6 +206,11 @@ export function EventList({ history, name }: EventListProps) {
       {selected && <Inspector row={selected.row} held={selected.position >= first} onClose={() => setSelected(null)} />}
     </>
   );
+}
+
+function lastRows(rows: number, heightPx: number): number[] {
+  const wanted = Math.min(rows, Math.ceil(heightPx / kRowPx) + kOverscanRows);
+  return Array.from({ length: wanted }, (_, index) => rows - wanted + index);
 }
 
 const Cells = memo(function Cells({ row }: { readonly row: Row }) {
