@@ -1,0 +1,22 @@
+# ./dev bench [name [option...]]: tests/bench/<name>.mjs; without a name all of them, one after the other.
+names=(ingest retain size fanout channels)
+if [ $# -gt 0 ]; then
+  [ -e "tests/bench/$1.mjs" ] || { echo "dev: no benchmark '$1'; there are: ${names[*]}" >&2; exit 2; }
+  names=("$1")
+  shift
+fi
+
+setup_packages BUILD
+setup_node
+setup_npm
+build_native
+build_wasm core
+build_client
+
+status=0
+for name in "${names[@]}"; do
+  [ "$name" != fanout ] || setup_packages PEERS
+  say "bench: $name"
+  node --expose-gc "tests/bench/$name.mjs" "$@" || status=1
+done
+exit $status

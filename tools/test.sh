@@ -1,0 +1,15 @@
+# ./dev test: everything is built, every test runs, the results are added up.
+setup_packages BUILD TEST
+setup_node
+setup_npm
+setup_browser
+
+build_native
+build_wasm
+build_client
+build_demo_page
+
+run_ctest release
+run_ctest wasm
+for folder in client-wasm web-demo tests/e2e; do run_vitest "$folder"; done
+finish
