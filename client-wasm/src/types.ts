@@ -41,7 +41,7 @@ export interface Snapshot<T = unknown> {
   readonly offset: number;
   /** Of the oldest record held; 0 if none. */
   readonly firstSeq: number;
-  /** Of the newest record held; 0 if none. */
+  /** How far the history is in its channel: the newest record held, or a later one known to be missed; 0 if none. */
   readonly lastSeq: number;
   /** Records held. Positions `evicted` to `evicted + size - 1` can be shown. */
   readonly size: number;
@@ -317,7 +317,7 @@ export interface Client {
    * @throws RangeError for a channel's name or an option out of bounds
    * @throws RingfenceError `already_subscribed` (the channel feeds another history), `already_attached` (the other way round)
    */
-  subscribe(channel: string, history: History<never> | History<unknown>, options?: SubscribeOptions): ChannelSubscription;
+  subscribe(channel: string, history: History<unknown>, options?: SubscribeOptions): ChannelSubscription;
   /**
    * Resolves once the server has taken it. @throws (rejects) RingfenceError `not_connected`, `too_many_publishes`,
    * `message_too_large`, `connection_lost` (whether it was taken is not known), or the server's code.

@@ -1,0 +1,60 @@
+// Builds the package into dist/: node build.mjs. Takes the WASM from ../build/wasm/client-wasm, or RINGFENCE_WASM_DIR.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { build } from 'esbuild';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, 'dist');
+const wasmDir = resolve(process.env.RINGFENCE_WASM_DIR ?? join(here, '../build/wasm/client-wasm'));
+const wasm = join(wasmDir, 'core.wasm');
+const glue = join(wasmDir, 'core.js');
+
+if (!existsSync(wasm) || !existsSync(glue)) {
+  console.error(`no core.js and core.wasm in ${wasmDir}: build them first (./dev build)`);
+  process.exit(1);
+}
+
+// The WASM as a module of base64, for ./inline.
+const wasmBase64 = {
+  name: 'wasm-base64',
+  setup(build) {
+    build.onResolve({ filter: /^ringfence-wasm-base64$/ }, () => ({ path: wasm, namespace: 'base64' }));
+    build.onLoad({ filter: /.*/, namespace: 'base64' }, () => ({
+      contents: `export default ${JSON.stringify(readFileSync(wasm).toString('base64'))}`,
+    }));
+  },
+};
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist, { recursive: true });
+await build({
+  absWorkingDir: here,
+  entryPoints: ['src/index.ts', 'src/react.ts', 'src/inline.ts'],
+  outdir: dist,
+  bundle: true,
+  splitting: true, // one copy of each class, whichever entries a page uses
+  format: 'esm',
+  target: 'es2022',
+  minify: true,
+  keepNames: false,
+  sourcemap: false,
+  legalComments: 'none',
+  external: ['react'],
+  alias: { 'ringfence-glue': glue },
+  plugins: [wasmBase64],
+  logLevel: 'warning',
+});
+copyFileSync(wasm, join(dist, 'core.wasm'));
+
+const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+execFileSync(process.execPath, [tsc, '-p', join(here, 'tsconfig.build.json')], { stdio: 'inherit' });
+// The declarations name the generated modules nowhere that a user sees; what is left of them is internal.
+for (const file of ['index.js', 'react.js', 'inline.js', 'core.wasm', 'index.d.ts', 'react.d.ts', 'inline.d.ts'])
+  if (!existsSync(join(dist, file))) throw new Error(`${file} is missing in dist`);
+const react = join(dist, 'react.js');
+const code = readFileSync(react, 'utf8');
+if (!code.startsWith('"use client"')) writeFileSync(react, `"use client";${code}`);

@@ -1,0 +1,291 @@
+import { checkChannel, checkInteger, checkType, byteLength } from './check.js';
+import { Connection, type ConnectionOptions } from './connection.js';
+import { EndedError, RingfenceError, ServerError } from './errors.js';
+import { dispose, makeHandle } from './handle.js';
+import { HistoryImpl } from './history.js';
+import { StoreImpl, type StoreClient } from './store.js';
+import { Subscriptions } from './subscriptions.js';
+import type {
+  ChannelSubscription, Client, ClientOptions, ClientStats, ConnectionState, Handle, History, SocketConstructor,
+  SubscribeOptions, Timers,
+} from './types.js';
+import { type ServerMessage, type Welcome, publishMessage } from './wire.js';
+
+const LISTENERS_MAX = 4096;
+const MS_MAX = 24 * 3600 * 1000;
+
+const SYSTEM_TIMERS: Timers = {
+  now: () => Date.now(),
+  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+};
+
+interface Publish {
+  readonly resolve: (taken: { readonly seq: number }) => void;
+  readonly reject: (error: Error) => void;
+  readonly channel: string;
+}
+
+class ClientImpl implements Client, StoreClient {
+  readonly url: string;
+  readonly #store: StoreImpl;
+  readonly #connection: Connection;
+  readonly #subscriptions: Subscriptions;
+  readonly #publishes = new Map<number, Publish>();
+  readonly #publishesMax: number;
+  readonly #stateListeners = new Set<(state: ConnectionState) => void>();
+  readonly #errorListeners = new Set<(error: Error) => void>();
+  #nextId = 1;
+  #messageBytesMax = 0;
+  #refusedMessages = 0;
+  #refusedBatches = 0;
+  #refusedPublishes = 0;
+  #errors = 0;
+  #listenerErrors = 0;
+
+  constructor(store: StoreImpl, options: ConnectionOptions, publishesMax: number) {
+    this.url = options.url;
+    this.#store = store;
+    this.#publishesMax = publishesMax;
+    this.#connection = new Connection(options, {
+      stateChanged: () => this.#tell(this.#stateListeners, this.#connection.state),
+      greeted: (welcome) => this.#greeted(welcome),
+      message: (message) => this.#message(message),
+      batch: (bytes) => this.#batch(bytes),
+      refusedMessage: () => ++this.#refusedMessages,
+      lost: () => this.#lost(),
+      error: (error) => this.#error(error),
+    });
+    this.#subscriptions = new Subscriptions(store, options.timers, {
+      nextId: () => this.#nextId++,
+      send: (text) => this.#connection.send(text),
+      isOpen: () => this.#connection.isOpen,
+      resumed: (lastResume) => this.#connection.update({ lastResume }),
+      error: (error) => this.#error(error),
+    });
+    store.addClient(this);
+    this.#connection.start();
+  }
+
+  get state(): ConnectionState {
+    return this.#connection.state;
+  }
+
+  get handleCounts(): { readonly subscriptions: number; readonly listeners: number } {
+    const listeners = this.#stateListeners.size + this.#errorListeners.size;
+    return { subscriptions: this.#subscriptions.handles, listeners };
+  }
+
+  subscribe(channel: string, history: History<unknown>, options: SubscribeOptions = {}): ChannelSubscription {
+    this.#check();
+    checkChannel(channel);
+    if (!(history instanceof HistoryImpl)) throw new TypeError('history was not made by store.history()');
+    if (options.last !== undefined) checkInteger('last', options.last, 0, 2 ** 32 - 1);
+    return this.#subscriptions.subscribe(channel, history, options.last);
+  }
+
+  publish(channel: string, type: string, data: unknown): Promise<{ readonly seq: number }> {
+    return new Promise((resolve, reject) => {
+      this.#check();
+      checkChannel(channel);
+      checkType(type);
+      const id = this.#nextId++;
+      const text = publishMessage(id, channel, type, data);
+      const refuse = (code: string, message: string): void => {
+        ++this.#refusedPublishes;
+        reject(new RingfenceError(code, message));
+      };
+      if (!this.#connection.isOpen) return refuse('not_connected', 'not published: there is no connection');
+      if (this.#publishes.size >= this.#publishesMax)
+        return refuse('too_many_publishes', `not published: ${this.#publishesMax} have no answer yet`);
+      const bytes = byteLength(text);
+      if (bytes > this.#messageBytesMax)
+        return refuse('message_too_large', `not published: ${bytes} bytes, the server takes ${this.#messageBytesMax}`);
+      this.#publishes.set(id, { resolve, reject, channel });
+      this.#connection.send(text);
+    });
+  }
+
+  onState(listener: (state: ConnectionState) => void): Handle {
+    return this.#listen(this.#stateListeners, listener);
+  }
+
+  onError(listener: (error: Error) => void): Handle {
+    return this.#listen(this.#errorListeners, listener);
+  }
+
+  stats(): ClientStats {
+    const connection = this.#connection;
+    return {
+      connects: connection.connects,
+      messages: connection.messages,
+      binaryMessages: connection.binaryMessages,
+      receivedBytes: connection.receivedBytes,
+      sentMessages: connection.sentMessages,
+      refusedMessages: this.#refusedMessages,
+      refusedBatches: this.#refusedBatches,
+      errors: this.#errors,
+      listenerErrors: this.#listenerErrors,
+      gaps: this.#subscriptions.gaps,
+      unacknowledged: this.#publishes.size,
+      refusedPublishes: this.#refusedPublishes,
+      channels: this.#subscriptions.channels,
+    };
+  }
+
+  cut(): void {
+    this.#check();
+    this.#connection.cut('cut()');
+  }
+
+  disconnect(): void {
+    this.#check();
+    this.#connection.stop('stopped');
+  }
+
+  reconnect(): void {
+    this.#check();
+    this.#connection.start();
+  }
+
+  end(): void {
+    if (this.state.status === 'closed') return;
+    this.#connection.stop('closed');
+    this.#subscriptions.end();
+    this.#stateListeners.clear();
+    this.#errorListeners.clear();
+    this.#store.removeClient(this);
+  }
+
+  [dispose](): void {
+    this.end();
+  }
+
+  historyEnded(history: HistoryImpl<unknown>): void {
+    this.#subscriptions.historyEnded(history);
+  }
+
+  #greeted(welcome: Welcome): void {
+    this.#messageBytesMax = welcome.messageBytes;
+    if (welcome.frameBytes > this.#store.batchBytes) {
+      const sizes = `the server sends batches of up to ${welcome.frameBytes} bytes, the store takes ${this.#store.batchBytes}`;
+      this.#error(new RingfenceError('batch_too_large', `${sizes}: raise batchBytes in createStore()`));
+    }
+    this.#subscriptions.opened();
+  }
+
+  #lost(): void {
+    this.#subscriptions.lost();
+    const publishes = [...this.#publishes.values()];
+    this.#publishes.clear();
+    for (const { reject } of publishes)
+      reject(new RingfenceError('connection_lost', 'the connection was lost before the answer: it may have been taken'));
+  }
+
+  #message(message: ServerMessage): void {
+    if (message.op === 'ok' || message.op === 'error') {
+      const publish = message.id === undefined ? undefined : this.#publishes.get(message.id);
+      if (publish) {
+        this.#publishes.delete(message.id as number);
+        if (message.op === 'ok') return publish.resolve({ seq: message.seq });
+        ++this.#refusedPublishes;
+        return publish.reject(new ServerError(message.code, message.message, publish.channel, message.retryAfterMs));
+      }
+    }
+    if (this.#subscriptions.message(message)) return;
+    if (message.op === 'error')
+      return this.#error(new ServerError(message.code, message.message, undefined, message.retryAfterMs));
+    ++this.#refusedMessages;
+    this.#error(new RingfenceError('bad_message', `a message of the server was refused: nobody asked for this ${message.op}`));
+  }
+
+  #batch(bytes: Uint8Array): void {
+    const refused = this.#store.ingest(bytes);
+    if (refused === undefined) return;
+    ++this.#refusedBatches;
+    this.#error(refused);
+  }
+
+  #error(error: Error): void {
+    ++this.#errors;
+    this.#tell(this.#errorListeners, error);
+  }
+
+  #listen<Value>(listeners: Set<(value: Value) => void>, listener: (value: Value) => void): Handle {
+    this.#check();
+    if (typeof listener !== 'function') throw new TypeError('listener is not a function');
+    if (listeners.size >= LISTENERS_MAX)
+      throw new RingfenceError('too_many_subscriptions', `there are ${LISTENERS_MAX} listeners already`);
+    const own = (value: Value): void => listener(value); // the same function twice is two listeners
+    listeners.add(own);
+    return makeHandle(() => listeners.delete(own));
+  }
+
+  #tell<Value>(listeners: Set<(value: Value) => void>, value: Value): void {
+    for (const listener of [...listeners]) {
+      if (!listeners.has(listener)) continue;
+      this.#store.guard(() => {
+        try {
+          listener(value);
+        } catch (error) {
+          ++this.#listenerErrors;
+          throw error;
+        }
+      });
+    }
+  }
+
+  #check(): void {
+    if (this.state.status === 'closed') throw new EndedError(`client ${JSON.stringify(this.url)}`);
+  }
+}
+
+function checkUrl(url: string | URL): string {
+  const base = typeof globalThis.location === 'object' ? globalThis.location.href : undefined;
+  let parsed: URL;
+  try {
+    parsed = new URL(String(url), base);
+  } catch {
+    throw new RangeError(`url is ${JSON.stringify(String(url))}: it must be an address like wss://host/v1/ws`);
+  }
+  if (parsed.protocol === 'http:') parsed.protocol = 'ws:';
+  if (parsed.protocol === 'https:') parsed.protocol = 'wss:';
+  if (parsed.protocol !== 'ws:' && parsed.protocol !== 'wss:')
+    throw new RangeError(`url is ${JSON.stringify(String(url))}: its scheme must be ws, wss, http or https`);
+  parsed.hash = '';
+  return parsed.href;
+}
+
+/**
+ * Connects to a ringfence-server, and connects again whenever the connection is lost. Each channel goes on where its
+ * history is; `client.state.lastResume` says whether anything was missed.
+ *
+ * ```ts
+ * const client = connect('wss://host/v1/ws', { store });
+ * const subscription = client.subscribe('room:1', chat, { last: 50 });
+ * await client.publish('room:1', 'chat_message', { text: 'hello' });
+ * ```
+ * @param url absolute, or in a page relative to it; http and https stand for ws and wss
+ * @throws RangeError for an address or an option out of bounds
+ * @throws TypeError if there is no WebSocket (Node below 22: pass one)
+ */
+export function connect(url: string | URL, options: ClientOptions): Client {
+  const { store } = options;
+  if (!(store instanceof StoreImpl)) throw new TypeError('store was not made by createStore()');
+  if (store.ended) throw new EndedError('store');
+  const WebSocket = options.WebSocket ?? (globalThis as { WebSocket?: unknown }).WebSocket;
+  if (typeof WebSocket !== 'function') throw new TypeError('there is no WebSocket here: pass one as option WebSocket');
+  const { silenceMs } = options;
+  const connection: ConnectionOptions = {
+    url: checkUrl(url),
+    token: options.token,
+    WebSocket: WebSocket as SocketConstructor,
+    backoffBaseMs: checkInteger('backoff.baseMs', options.backoff?.baseMs ?? 1000, 1, MS_MAX),
+    backoffMaxMs: checkInteger('backoff.maxMs', options.backoff?.maxMs ?? 30_000, 1, MS_MAX),
+    silenceMs: silenceMs === undefined ? undefined : checkInteger('silenceMs', silenceMs, 1000, MS_MAX),
+    connectTimeoutMs: checkInteger('connectTimeoutMs', options.connectTimeoutMs ?? 10_000, 1, MS_MAX),
+    random: options.random ?? Math.random,
+    timers: options.timers ?? SYSTEM_TIMERS,
+  };
+  return new ClientImpl(store, connection, checkInteger('publishesMax', options.publishesMax ?? 256, 1, 65_536));
+}

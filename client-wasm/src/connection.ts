@@ -1,0 +1,286 @@
+// A WebSocket that comes back: opening, greeting, heartbeat, backoff. Knows nothing of channels.
+//
+// Owns     at most one socket and two timers: one for its state (attempt, retry) and one for the heartbeat.
+// Bounds   delays: backoff.maxMs, or what the server asked for, at most RETRY_AFTER_MS_MAX.
+import { RingfenceError, ServerError } from './errors.js';
+import type { ConnectionState, ConnectionStatus, SocketConstructor, SocketLike, Timers } from './types.js';
+import { PING_MESSAGE, SUBPROTOCOL, type ServerMessage, type Welcome, parseServerMessage } from './wire.js';
+
+const RETRY_AFTER_MS_MAX = 10 * 60 * 1000;
+/** A connection that held this long starts the backoff anew. */
+const STABLE_MS = 5000;
+/** How often `retryInMs` is told anew. */
+const COUNTDOWN_MS = 1000;
+/** Silence, in intervals of the server's own pings, after which the connection counts as dead. */
+const SILENCE_INTERVALS = 2.4;
+const SILENCE_MS_MIN = 1000;
+
+export interface ConnectionOptions {
+  readonly url: string;
+  readonly token: string | (() => string | Promise<string>) | undefined;
+  readonly WebSocket: SocketConstructor;
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  readonly silenceMs: number | undefined;
+  readonly connectTimeoutMs: number;
+  readonly random: () => number;
+  readonly timers: Timers;
+}
+
+export interface ConnectionEvents {
+  stateChanged(): void;
+  greeted(welcome: Welcome): void;
+  /** All but `welcome`, `pong` and `closing`. */
+  message(message: ServerMessage): void;
+  batch(bytes: Uint8Array): void;
+  refusedMessage(): void;
+  /** After `greeted`, once. */
+  lost(reason: string): void;
+  error(error: Error): void;
+}
+
+const INITIAL_STATE: ConnectionState = Object.freeze({
+  status: 'connecting',
+  retryInMs: 0,
+  attempt: 0,
+  lastResume: undefined,
+  connection: undefined,
+  lastClose: undefined,
+});
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #events: ConnectionEvents;
+  #state: ConnectionState = INITIAL_STATE;
+  #socket: SocketLike | undefined;
+  #serial = 0; // of the attempt under way: what belongs to an earlier one is ignored
+  #greeted = false;
+  #greetedAtMs = 0;
+  #retryAfterMs: number | undefined;
+  #timer: unknown;
+  #heartbeat: unknown;
+  #heardAtMs = 0;
+  #pingedAtMs: number | undefined;
+  messages = 0;
+  binaryMessages = 0;
+  receivedBytes = 0;
+  sentMessages = 0;
+  connects = 0;
+
+  constructor(options: ConnectionOptions, events: ConnectionEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  get isOpen(): boolean {
+    return this.#greeted;
+  }
+
+  /** Opens a socket now, unless one is open or opening. */
+  start(): void {
+    const { status } = this.#state;
+    if (status === 'closed' || this.#socket !== undefined) return;
+    this.#clearTimer();
+    this.update({ status: 'connecting', retryInMs: 0 });
+    const serial = ++this.#serial;
+    this.#timer = this.#options.timers.setTimeout(() => this.#failed('no greeting in time'), this.#options.connectTimeoutMs);
+    const { token } = this.#options;
+    if (typeof token !== 'function') {
+      this.#open(token);
+      return;
+    }
+    // A promise of a token may come late: then another attempt is under way.
+    Promise.resolve()
+      .then(token)
+      .then(
+        (value) => {
+          if (serial === this.#serial) this.#open(value);
+        },
+        (cause: unknown) => {
+          if (serial !== this.#serial) return;
+          this.#events.error(new RingfenceError('socket_failed', `token() failed: ${String(cause)}`, { cause }));
+          this.#failed('no token');
+        },
+      );
+  }
+
+  send(text: string): void {
+    if (!this.#greeted || !this.#socket) return;
+    ++this.sentMessages;
+    this.#socket.send(text);
+  }
+
+  /** The connection is of no use any more: the usual way back. */
+  cut(reason: string): void {
+    if (this.#socket !== undefined || this.#state.status === 'connecting') this.#failed(reason);
+  }
+
+  stop(status: 'stopped' | 'closed'): void {
+    if (this.#state.status === 'closed') return;
+    const reason = status === 'stopped' ? 'disconnect()' : 'end()';
+    this.#drop(reason);
+    this.update({ status, retryInMs: 0, attempt: 0, lastClose: reason });
+  }
+
+  update(change: Partial<ConnectionState>): void {
+    const next = Object.freeze({ ...this.#state, ...change });
+    const keys = Object.keys(change) as (keyof ConnectionState)[];
+    if (keys.every((key) => next[key] === this.#state[key])) return;
+    this.#state = next;
+    this.#events.stateChanged();
+  }
+
+  #open(token: string | undefined): void {
+    const protocols = token === undefined ? [SUBPROTOCOL] : [SUBPROTOCOL, `bearer.${token}`];
+    let socket: SocketLike;
+    try {
+      socket = new this.#options.WebSocket(this.#options.url, protocols);
+    } catch (cause) {
+      this.#events.error(new RingfenceError('socket_failed', `the WebSocket was not made: ${String(cause)}`, { cause }));
+      this.#failed('no socket');
+      return;
+    }
+    this.#socket = socket;
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => {
+      if (socket.protocol === SUBPROTOCOL) return;
+      this.#events.error(new RingfenceError('bad_protocol', `the server chose sub-protocol ${JSON.stringify(socket.protocol)}`));
+      this.#failed('sub-protocol');
+    };
+    socket.onmessage = (event: { readonly data: unknown }) => this.#receive(event.data);
+    socket.onerror = () => undefined; // a close follows, which says more
+    socket.onclose = (event: { readonly code?: number; readonly reason?: string }) =>
+      this.#failed(`closed ${event.code ?? ''} ${event.reason ?? ''}`.trim());
+  }
+
+  #receive(data: unknown): void {
+    this.#heardAtMs = this.#options.timers.now();
+    ++this.messages;
+    if (typeof data !== 'string') {
+      if (!(data instanceof ArrayBuffer)) return this.#refuse('a message that is neither text nor an ArrayBuffer');
+      ++this.binaryMessages;
+      this.receivedBytes += data.byteLength;
+      this.#events.batch(new Uint8Array(data));
+      return;
+    }
+    this.receivedBytes += data.length;
+    const message = parseServerMessage(data);
+    if (typeof message === 'string') return this.#refuse(message);
+    switch (message.op) {
+      case 'welcome':
+        return this.#greet(message);
+      case 'pong':
+        return;
+      case 'closing':
+        this.#retryAfterMs = message.retryAfterMs;
+        return;
+      case 'error':
+        if (message.retryAfterMs !== undefined && message.id === undefined) this.#retryAfterMs = message.retryAfterMs;
+        if (!this.#greeted) {
+          this.#events.error(new ServerError(message.code, message.message, undefined, message.retryAfterMs));
+          return;
+        }
+        break;
+    }
+    this.#events.message(message);
+  }
+
+  #refuse(reason: string): void {
+    this.#events.refusedMessage();
+    this.#events.error(new RingfenceError('bad_message', `a message of the server was refused: ${reason}`));
+  }
+
+  #greet(welcome: Welcome): void {
+    if (this.#greeted) return this.#refuse('a second welcome');
+    this.#clearTimer();
+    this.#greeted = true;
+    this.#greetedAtMs = this.#options.timers.now();
+    this.#retryAfterMs = undefined;
+    ++this.connects;
+    const silenceMs = this.#options.silenceMs ?? welcome.pingIntervalMs * SILENCE_INTERVALS;
+    this.#beat(Math.max(silenceMs, SILENCE_MS_MIN));
+    this.update({ status: 'open', retryInMs: 0, connection: welcome.connection });
+    if (this.#greeted) this.#events.greeted(welcome);
+  }
+
+  // A ping goes out after half of the silence allowed, and its answer has the other half. A timer that runs late (a
+  // page in the background) does not count as silence: what counts is that a ping had no answer.
+  #beat(silenceMs: number): void {
+    const { timers } = this.#options;
+    const half = silenceMs / 2;
+    this.#heartbeat = timers.setTimeout(() => {
+      const nowMs = timers.now();
+      if (this.#pingedAtMs !== undefined && this.#heardAtMs >= this.#pingedAtMs) this.#pingedAtMs = undefined;
+      if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs >= half) return this.#failed('silent');
+      if (this.#pingedAtMs === undefined && nowMs - this.#heardAtMs >= half) {
+        this.#pingedAtMs = nowMs;
+        this.send(PING_MESSAGE);
+      }
+      this.#beat(silenceMs);
+    }, half / 2);
+  }
+
+  #failed(reason: string): void {
+    const stable = this.#greeted && this.#options.timers.now() - this.#greetedAtMs >= STABLE_MS;
+    const attempt = stable ? 0 : this.#state.attempt;
+    const asked = this.#retryAfterMs;
+    this.#retryAfterMs = undefined;
+    this.#drop(reason);
+    // stop() may have been called by who was told of the loss.
+    const status: ConnectionStatus = this.#state.status;
+    if (status === 'stopped' || status === 'closed') return;
+    const { backoffBaseMs, backoffMaxMs, random, timers } = this.#options;
+    const ceilingMs = Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(attempt, 30));
+    const delayMs = asked === undefined ? random() * ceilingMs : Math.min(asked, RETRY_AFTER_MS_MAX);
+    const dueMs = timers.now() + delayMs;
+    this.update({ status: 'waiting', attempt: attempt + 1, connection: undefined, lastClose: reason, retryInMs: Math.ceil(delayMs) });
+    this.#countDown(dueMs);
+  }
+
+  #countDown(dueMs: number): void {
+    if (this.#state.status !== 'waiting') return;
+    const { timers } = this.#options;
+    const leftMs = dueMs - timers.now();
+    this.#clearTimer();
+    this.#timer = timers.setTimeout(
+      () => {
+        const left = dueMs - timers.now();
+        if (left <= 0) return this.start();
+        this.update({ retryInMs: Math.ceil(left) });
+        this.#countDown(dueMs);
+      },
+      Math.max(0, Math.min(leftMs, COUNTDOWN_MS)),
+    );
+  }
+
+  // Lets go of the socket and the timers, and tells of the loss.
+  #drop(reason: string): void {
+    ++this.#serial;
+    this.#clearTimer();
+    this.#options.timers.clearTimeout(this.#heartbeat);
+    this.#heartbeat = undefined;
+    this.#pingedAtMs = undefined;
+    const socket = this.#socket;
+    this.#socket = undefined;
+    const wasGreeted = this.#greeted;
+    this.#greeted = false;
+    if (socket) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.onerror = () => undefined; // closing while connecting reports an error
+      socket.close();
+    }
+    if (wasGreeted) {
+      this.update({ connection: undefined });
+      this.#events.lost(reason);
+    }
+  }
+
+  #clearTimer(): void {
+    this.#options.timers.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,76 @@
+// The decoded rows of one history. A row is decoded when it is first shown, and is the same object for as long as
+// anybody holds it; this table holds it weakly, so rows that nobody shows cost nothing.
+//
+// Bounds   entries: those of rows alive, and at most as many again that the collector has taken since the last sweep.
+import { type Core, ROWS_PER_READ_MAX, type RawRow } from './core.js';
+import type { Row } from './types.js';
+
+const SWEEP_MIN = 256;
+
+export class RowTable<T> {
+  readonly #rows = new Map<number, WeakRef<Row<T>>>(); // by position
+  readonly #decode: ((value: unknown, type: string) => T) | undefined;
+  #first = 0;
+  #sweepAt = SWEEP_MIN;
+  undecodable = 0;
+
+  constructor(decode: ((value: unknown, type: string) => T) | undefined) {
+    this.#decode = decode;
+  }
+
+  /** Entries in the table, for tests. */
+  get entries(): number {
+    return this.#rows.size;
+  }
+
+  /** The rows at [start, end), all of which are held. */
+  read(core: Core, id: number, start: number, end: number): Row<T>[] {
+    const rows: Row<T>[] = [];
+    for (let position = start; position < end; ) {
+      const row = this.#rows.get(position)?.deref();
+      if (row) {
+        rows.push(row);
+        ++position;
+        continue;
+      }
+      let until = position + 1;
+      const limit = Math.min(end, position + ROWS_PER_READ_MAX);
+      while (until < limit && !this.#rows.get(until)?.deref()) ++until;
+      for (const raw of core.rows(id, position, until - position)) {
+        const decoded = this.#make(raw);
+        this.#rows.set(position++, new WeakRef(decoded));
+        rows.push(decoded);
+      }
+    }
+    if (this.#rows.size >= this.#sweepAt) this.#sweep();
+    return rows;
+  }
+
+  /** Forgets what lies before `first`. */
+  trim(first: number): void {
+    if (first <= this.#first) return;
+    if (first - this.#first <= this.#rows.size) {
+      for (let position = this.#first; position < first; ++position) this.#rows.delete(position);
+    } else {
+      for (const position of this.#rows.keys()) if (position < first) this.#rows.delete(position);
+    }
+    this.#first = first;
+  }
+
+  #sweep(): void {
+    for (const [position, row] of this.#rows) if (!row.deref()) this.#rows.delete(position);
+    this.#sweepAt = Math.max(SWEEP_MIN, this.#rows.size * 2);
+  }
+
+  #make(raw: RawRow): Row<T> {
+    const head = { seq: raw.seq, time: raw.timeUs / 1000, type: raw.type };
+    try {
+      const value: unknown = JSON.parse(raw.payload);
+      return Object.freeze({ ...head, data: this.#decode ? this.#decode(value, raw.type) : (value as T) });
+    } catch (thrown) {
+      ++this.undecodable;
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      return Object.freeze({ ...head, data: undefined as T, error });
+    }
+  }
+}

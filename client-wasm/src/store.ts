@@ -1,0 +1,227 @@
+import { checkBytes } from './check.js';
+import { BUDGET_BYTES_MAX, BUDGET_BYTES_MIN, Core } from './core.js';
+import { EndedError, RingfenceError } from './errors.js';
+import { dispose } from './handle.js';
+import { HistoryImpl } from './history.js';
+import { Notifier, type NotifyMode } from './notifier.js';
+import type { HandleCounts, History, HistoryOptions, Store, StoreOptions, StoreStats } from './types.js';
+
+const BATCH_BYTES_MIN = 4096;
+const BATCH_BYTES_MAX = 16 * 1024 * 1024;
+const BATCH_BYTES_DEFAULT = 1024 * 1024;
+const EXPIRE_EVERY_MS_MIN = 50;
+const EXPIRE_EVERY_MS_MAX = 10_000;
+
+/** What a client is to its store. */
+export interface StoreClient {
+  readonly handleCounts: { readonly subscriptions: number; readonly listeners: number };
+  end(): void;
+  historyEnded(history: HistoryImpl<unknown>): void;
+}
+
+export interface Budget {
+  readonly budgetBytes: number;
+  readonly batchBytes: number;
+}
+
+/** @throws RangeError */
+export function checkBudget(options: StoreOptions): Budget {
+  const budgetBytes = checkBytes('budget', options.budget, BUDGET_BYTES_MIN, BUDGET_BYTES_MAX);
+  const most = Math.min(BATCH_BYTES_MAX, Math.floor(budgetBytes / 4));
+  const batchBytes = checkBytes(
+    'batchBytes', options.batchBytes ?? Math.min(BATCH_BYTES_DEFAULT, Math.floor(budgetBytes / 8)), BATCH_BYTES_MIN, most,
+  );
+  if (options.notify !== undefined && options.notify !== 'frame' && options.notify !== 'microtask')
+    throw new RangeError(`notify is ${JSON.stringify(options.notify)}: it must be 'frame' or 'microtask'`);
+  return { budgetBytes, batchBytes };
+}
+
+/** Where an error goes that has nobody to take it. */
+function report(error: unknown): void {
+  if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
+  else console.error(error);
+}
+
+export class StoreImpl implements Store {
+  readonly batchBytes: number;
+  /** Rises whenever any history may have changed. */
+  tick = 0;
+  readonly #core: Core;
+  readonly #onError: (error: unknown) => void;
+  readonly #notifier: Notifier;
+  readonly #histories = new Set<HistoryImpl<unknown>>();
+  readonly #clients = new Set<StoreClient>();
+  readonly #refusedByCode: Record<string, number> = {};
+  #ended = false;
+  #notifying = false;
+  #listenerErrors = 0;
+  #notifications = 0;
+  #expireTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(module: WebAssembly.Module, options: StoreOptions) {
+    const { budgetBytes, batchBytes } = checkBudget(options);
+    this.batchBytes = batchBytes;
+    this.#core = new Core(module, budgetBytes, batchBytes);
+    this.#onError = options.onError ?? report;
+    const frames = typeof globalThis.requestAnimationFrame === 'function';
+    const mode: NotifyMode = options.notify ?? (frames ? 'frame' : 'microtask');
+    this.#notifier = new Notifier(mode, () => this.#notify());
+  }
+
+  history<T = unknown>(name: string, options: HistoryOptions<T> = {}): History<T> {
+    const history = new HistoryImpl<T>(this, name, options);
+    this.#histories.add(history as HistoryImpl<unknown>);
+    this.#scheduleExpiry();
+    return history;
+  }
+
+  handles(): HandleCounts {
+    let subscriptions = 0;
+    let clientListeners = 0;
+    for (const client of this.#clients) {
+      subscriptions += client.handleCounts.subscriptions;
+      clientListeners += client.handleCounts.listeners;
+    }
+    const clients = this.#clients.size;
+    const { histories, listeners, routes } = this.#ended
+      ? { histories: 0, listeners: 0, routes: 0 }
+      : this.#core.storeNumbers();
+    const total = histories + listeners + routes + clients + subscriptions + clientListeners;
+    return { histories, listeners, routes, clients, subscriptions, clientListeners, total };
+  }
+
+  stats(): StoreStats {
+    const { core } = this;
+    const numbers = core.storeNumbers();
+    const refusedBatchesByCode = core.refusedByCode();
+    let refusedBatches = numbers.refusedBatches;
+    for (const [code, count] of Object.entries(this.#refusedByCode)) {
+      refusedBatchesByCode[code] = (refusedBatchesByCode[code] ?? 0) + count;
+      refusedBatches += count;
+    }
+    return {
+      budgetBytes: core.budgetBytes,
+      memoryBytes: core.memoryBytes,
+      usedBytes: numbers.usedBytes,
+      highWaterMarkBytes: numbers.highWaterMarkBytes,
+      capacityBytes: numbers.capacityBytes,
+      declaredBytes: numbers.declaredBytes,
+      batches: numbers.batches,
+      records: numbers.records,
+      batchBytes: numbers.batchBytes,
+      duplicates: numbers.duplicates,
+      refusedRecords: numbers.refusedRecords,
+      unrouted: numbers.unrouted,
+      holes: numbers.holes,
+      refusedBatches,
+      refusedBatchesByCode,
+      listenerErrors: this.#listenerErrors,
+      notifications: this.#notifications,
+      handles: this.handles(),
+    };
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    for (const client of [...this.#clients]) client.end();
+    for (const history of [...this.#histories]) history.end();
+    this.#ended = true;
+    this.#notifier.end();
+    clearTimeout(this.#expireTimer);
+    // Called by a listener, the core is still at work on its stack: it goes once it has returned.
+    if (!this.#notifying) this.#core.delete();
+  }
+
+  [dispose](): void {
+    this.end();
+  }
+
+  // What histories and clients ask.
+
+  get core(): Core {
+    if (this.#ended) throw new EndedError('store');
+    return this.#core;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Takes a batch whole or not at all: undefined, or its error. */
+  ingest(bytes: Uint8Array): RingfenceError | undefined {
+    const code = this.core.ingest(bytes);
+    if (code === undefined) {
+      this.changed();
+      return undefined;
+    }
+    if (code === 'batch_too_large') {
+      this.#refusedByCode[code] = (this.#refusedByCode[code] ?? 0) + 1;
+      return new RingfenceError(code, `a batch of ${bytes.length} bytes was refused: batchBytes is ${this.batchBytes}`);
+    }
+    return new RingfenceError(code, `a batch of ${bytes.length} bytes was refused: ${code}`);
+  }
+
+  /** Something in a history may have changed. */
+  changed(): void {
+    ++this.tick;
+    if (this.#core.hasChanges) this.#notifier.schedule();
+  }
+
+  /** Calls a listener; what it throws is counted and told, and stops nothing. */
+  guard(listener: () => void): void {
+    try {
+      listener();
+    } catch (error) {
+      ++this.#listenerErrors;
+      try {
+        this.#onError(error);
+      } catch (second) {
+        report(second);
+      }
+    }
+  }
+
+  addClient(client: StoreClient): void {
+    this.#clients.add(client);
+  }
+
+  removeClient(client: StoreClient): void {
+    this.#clients.delete(client);
+  }
+
+  remove(history: HistoryImpl<never> | HistoryImpl<unknown>): void {
+    const gone = history as HistoryImpl<unknown>;
+    for (const client of [...this.#clients]) client.historyEnded(gone);
+    this.#histories.delete(gone);
+    this.core.removeHistory(gone.id);
+    ++this.tick;
+  }
+
+  #notify(): void {
+    if (this.#ended) return;
+    ++this.#notifications;
+    this.#notifying = true;
+    this.#core.notify();
+    this.#notifying = false;
+    if (this.#ended) this.#core.delete();
+    else if (this.#core.hasChanges) this.#notifier.schedule();
+  }
+
+  // One timer for all histories with an age limit, a tenth of the shortest limit.
+  #scheduleExpiry(): void {
+    clearTimeout(this.#expireTimer);
+    let shortestMs = Number.POSITIVE_INFINITY;
+    for (const { maxAge } of this.#histories) if (maxAge !== undefined) shortestMs = Math.min(shortestMs, maxAge);
+    if (shortestMs === Number.POSITIVE_INFINITY) return;
+    const everyMs = Math.min(Math.max(shortestMs / 10, EXPIRE_EVERY_MS_MIN), EXPIRE_EVERY_MS_MAX);
+    this.#expireTimer = setTimeout(() => {
+      let expired = 0;
+      for (const { id, maxAge } of this.#histories)
+        if (maxAge !== undefined) expired += this.#core.expire(id, Date.now());
+      if (expired > 0) this.changed();
+      this.#scheduleExpiry();
+    }, everyMs);
+    // Node: nothing to wait for.
+    (this.#expireTimer as { unref?: () => void }).unref?.();
+  }
+}

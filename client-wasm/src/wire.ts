@@ -1,0 +1,177 @@
+// The text messages of the protocol, as far as this client speaks them (shared/protocol.md). What does not validate is
+// refused here, whole.
+
+export const SUBPROTOCOL = 'ringfence.v1';
+
+export interface Welcome {
+  readonly op: 'welcome';
+  readonly connection: string;
+  readonly messageBytes: number;
+  readonly frameBytes: number;
+  readonly pingIntervalMs: number;
+}
+
+export interface Subscribed {
+  readonly op: 'subscribed';
+  readonly id: number | undefined;
+  readonly channel: string;
+  readonly channelId: number;
+  readonly epoch: string;
+  readonly first: number;
+  readonly next: number;
+  readonly after: number;
+  readonly recovered: boolean;
+  readonly missed: number | null;
+}
+
+export interface Failure {
+  readonly op: 'error';
+  readonly id: number | undefined;
+  readonly code: string;
+  readonly message: string;
+  readonly retryAfterMs: number | undefined;
+}
+
+export interface Gap {
+  readonly op: 'gap';
+  readonly channel: string;
+  readonly channelId: number;
+  readonly from: number;
+  readonly to: number;
+  readonly missed: number;
+}
+
+export type ServerMessage =
+  | Welcome
+  | Subscribed
+  | Failure
+  | Gap
+  | { readonly op: 'ok'; readonly id: number | undefined; readonly seq: number }
+  | { readonly op: 'unsubscribed'; readonly id: number | undefined; readonly channel: string }
+  | { readonly op: 'pong' }
+  | { readonly op: 'closing'; readonly reason: string; readonly retryAfterMs: number };
+
+class BadMessage extends Error {}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const U32_MAX = 2 ** 32 - 1;
+
+function text(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (typeof value !== 'string') throw new BadMessage(`${name} is not a string`);
+  return value;
+}
+
+function integer(fields: Fields, name: string, max = Number.MAX_SAFE_INTEGER, min = 0): number {
+  const value = fields[name];
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max)
+    throw new BadMessage(`${name} is not a whole number from ${min} to ${max}`);
+  return value;
+}
+
+const optionalInteger = (fields: Fields, name: string): number | undefined =>
+  fields[name] === undefined ? undefined : integer(fields, name);
+
+function subscribed(fields: Fields): Subscribed {
+  const { recovered, missed } = fields;
+  if (typeof recovered !== 'boolean') throw new BadMessage('recovered is not a boolean');
+  const message = {
+    op: 'subscribed' as const,
+    id: optionalInteger(fields, 'id'),
+    channel: text(fields, 'channel'),
+    channelId: integer(fields, 'channel_id', U32_MAX),
+    epoch: text(fields, 'epoch'),
+    first: integer(fields, 'first'),
+    next: integer(fields, 'next', Number.MAX_SAFE_INTEGER + 1, 1),
+    after: integer(fields, 'after'),
+    recovered,
+    missed: missed === null ? null : integer(fields, 'missed'),
+  };
+  if (!/^[a-z0-9]{1,16}$/.test(message.epoch)) throw new BadMessage('epoch is not 1 to 16 of [a-z0-9]');
+  if (message.after >= message.next) throw new BadMessage('after is not below next');
+  return message;
+}
+
+function gap(fields: Fields): Gap {
+  const message = {
+    op: 'gap' as const,
+    channel: text(fields, 'channel'),
+    channelId: integer(fields, 'channel_id', U32_MAX),
+    from: integer(fields, 'from'),
+    to: integer(fields, 'to'),
+    missed: integer(fields, 'missed'),
+  };
+  if (message.to < message.from) throw new BadMessage('to is below from');
+  return message;
+}
+
+function welcome(fields: Fields): Welcome {
+  const limits = fields['limits'];
+  if (typeof limits !== 'object' || limits === null) throw new BadMessage('limits is not an object');
+  return {
+    op: 'welcome',
+    connection: text(fields, 'connection'),
+    messageBytes: integer(limits as Fields, 'message_bytes'),
+    frameBytes: integer(limits as Fields, 'frame_bytes'),
+    pingIntervalMs: integer(fields, 'ping_interval_ms'),
+  };
+}
+
+/** The message, or why it is refused. */
+export function parseServerMessage(json: string): ServerMessage | string {
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'not a JSON object';
+    const fields = value as Fields;
+    switch (fields['op']) {
+      case 'welcome':
+        return welcome(fields);
+      case 'subscribed':
+        return subscribed(fields);
+      case 'gap':
+        return gap(fields);
+      case 'ok':
+        return { op: 'ok', id: optionalInteger(fields, 'id'), seq: integer(fields, 'seq') };
+      case 'unsubscribed':
+        return { op: 'unsubscribed', id: optionalInteger(fields, 'id'), channel: text(fields, 'channel') };
+      case 'error':
+        return {
+          op: 'error',
+          id: optionalInteger(fields, 'id'),
+          code: text(fields, 'code'),
+          message: text(fields, 'message'),
+          retryAfterMs: optionalInteger(fields, 'retry_after_ms'),
+        };
+      case 'pong':
+        return { op: 'pong' };
+      case 'closing':
+        return { op: 'closing', reason: text(fields, 'reason'), retryAfterMs: integer(fields, 'retry_after_ms') };
+      default:
+        return `unknown op ${JSON.stringify(fields['op'])}`;
+    }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+export interface SubscribeRequest {
+  readonly id: number;
+  readonly channel: string;
+  readonly after: { readonly epoch: string; readonly seq: number } | undefined;
+  readonly last: number | undefined;
+}
+
+export const subscribeMessage = (request: SubscribeRequest): string => JSON.stringify({ op: 'subscribe', ...request });
+
+export const unsubscribeMessage = (id: number, channel: string): string =>
+  JSON.stringify({ op: 'unsubscribe', id, channel });
+
+export const PING_MESSAGE = '{"op":"ping"}';
+
+/** @throws TypeError for what JSON cannot express */
+export function publishMessage(id: number, channel: string, type: string, data: unknown): string {
+  const json = JSON.stringify(data) as string | undefined;
+  if (json === undefined) throw new TypeError(`data is ${typeof data}, which JSON cannot express`);
+  return `{"op":"publish","id":${id},"channel":"${channel}","type":${JSON.stringify(type)},"data":${json}}`;
+}
