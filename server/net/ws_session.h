@@ -5,7 +5,8 @@
 // Owns     its socket, its ConnectionSlot, its subscribers. Kept alive by its operations in flight.
 // Threads  its shard's thread only.
 // Bounds   subscriptions_max cursors; kRepliesMax replies and kReplyBytesMax of them before it stops reading; an inbound
-//          message of message_bytes, counted in the ledger beyond its first kInboundSmallBytes. See bytes_max().
+//          message of message_bytes,
+//          counted in the ledger beyond its first kInboundSmallBytes. In all at most Hub::kConnectionBytesMax and that.
 // Errors   the codes of protocol.md. An error leaves connection and subscriptions as they were; errors_max of
 //          them in 10 s close it.
 #pragma once
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +80,7 @@ class WsSession final : public ShardSession,
   enum class State : std::uint8_t { handshake, open, closing, ended };
 
   WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsChoice choice, std::string channels);
+  void set_up();
 
   // ws_session.cpp: the connection's life.
   void on_accepted(ErrorCode error);
@@ -87,25 +90,31 @@ class WsSession final : public ShardSession,
   bool may_read() const noexcept;
   void read();
   void on_read(ErrorCode error, std::size_t bytes);
-  bool make_inbound_room();
+  std::span<char> inbound_room();
+  void grow_inbound();
   void release_inbound() noexcept;
   void take_message();
   void subscribe_initial();
   // ws_session_write.cpp: messages out.
   void write_reply();
-  bool write_events();
-  bool collect(Outgoing& out);
+  void write_events();
+  enum class Collected : std::uint8_t { events, nothing, gap, no_memory };
+  Collected collect(Outgoing& out);
+  void write_text();
   void write_gap(Subscriber& subscriber, const Gap& gap);
-  void on_written(ErrorCode error);
+  void on_written(ErrorCode error, std::size_t bytes);
+  bool reply_room() const noexcept;
   void push(std::string text);
   void push(Reply reply);
-  void push_error(std::string_view id, Error code, std::string_view message);
+  void refuse(std::string_view id, Error code, std::string_view message = {});         // counts and answers
+  void answer_error(std::string_view id, Error code, std::string_view message = {});   // counted by another
   // ws_session_ops.cpp: what each op does.
   void handle(const Request& request);
   void subscribe(const Request& request);
   void unsubscribe(const Request& request);
   void publish(const Request& request);
   void history(const Request& request);
+  Subscriber* find_subscriber(std::string_view channel) noexcept;
 
   Shard& shard_;
   ConnectionSlot slot_;
@@ -118,7 +127,7 @@ class WsSession final : public ShardSession,
   bool closing_told_ = false;
   bool draining_ = false;
   std::uint16_t close_code_ = 0;    // close once the replies are sent
-  std::uint32_t retry_after_ms_ = 0;
+  std::uint32_t retry_after_ms_ = 0;  // told by `closing`
   std::int64_t drain_until_ms_ = 0;
   std::int64_t heard_at_ms_;
   std::int64_t state_at_ms_;        // when `state_` was entered
@@ -139,8 +148,5 @@ class WsSession final : public ShardSession,
   std::vector<std::unique_ptr<Subscriber>> subscribers_;
   std::string initial_channels_;  // of ?channels=, still to subscribe to
 };
-
-// What the "connections" account counts for each: the session, Beast's stream, replies, an Outgoing and its cuts.
-std::uint64_t connection_bytes_max() noexcept;
 
 }  // namespace ringfence

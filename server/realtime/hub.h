@@ -73,6 +73,13 @@ class Hub {
  public:
   static constexpr unsigned kShardsMax = 64;
   static constexpr std::uint32_t kOverloadedRetryMs = 250;
+  // What the "connections" account counts for each: more than a WebSocket session with all of its replies, buffers and
+  // cuts can take (checked where that is known), and the bound for an HTTP session.
+  static constexpr std::uint64_t kConnectionBytesMax = 24 * 1024;
+  static constexpr std::uint64_t kSubscriberBytes = 112;  // of the "subscriptions" account, with its place in a list
+  static constexpr std::uint64_t kFeedBytes = 192;        // of the "feeds" account, with its node in a map
+  static constexpr std::int64_t kPressureMs = 2'000;
+  static constexpr int kReclaimAttempts = 3;
 
   // `limits.valid()` and 0 < shards <= kShardsMax (INVARIANT); the ledger must outlive the hub.
   Hub(const Limits& limits, Ledger& ledger, unsigned shards);
@@ -135,10 +142,12 @@ class Hub {
 
   Stripe& stripe_of(std::string_view name) noexcept;
   Result<std::uint64_t> append(Channel& channel, std::string_view type, std::string_view payload);
-  // Evicts oldest segments until `bytes` are free. False if a bounded look found nothing more to take.
-  bool reclaim(std::uint64_t bytes);
-  void reclaim_pass(std::uint64_t bytes, std::uint64_t spare_below_bytes, std::size_t& looks);
-  std::size_t sweep_stripe(Stripe& stripe, std::size_t channels_max);
+  // Evicts oldest segments until `bytes` are free, or a bounded look found nothing more to take.
+  void reclaim(std::uint64_t bytes);
+  void reclaim_pass(std::uint64_t free_bytes, std::uint64_t spared_bytes);
+  std::uint64_t free_bytes() const noexcept { return pool_.capacity_bytes() - pool_.used_bytes(); }
+  void note_pressure() noexcept;
+  void sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms);
 
   Limits limits_;
   SegmentPool pool_;

@@ -6,6 +6,7 @@
 // Cost     mark: an atomic or; on its rise a short mutex, and one post to the shard if none is on its way.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <mutex>
 #include <vector>
@@ -17,10 +18,10 @@ namespace ringfence {
 
 class Inbox {
  public:
-  explicit Inbox(unsigned shard) : shard_(shard) {}
+  Inbox(unsigned shard, std::size_t channels_max) : shard_(shard) { channels_.reserve(channels_max); }
 
   void mark(Channel& channel);
-  // Moves the entries to `out` (empty) and lets the next mark wake the shard again.
+  // Swaps the entries with `out` (empty, with room for --channels) and lets the next mark wake the shard again.
   void take(std::vector<ChannelPtr>& out);
 
   // `wake` posts to the shard's thread; called under the inbox's mutex, so never after detach().

@@ -9,10 +9,13 @@
 // Errors   none; stop() ends what does not end itself at its deadline.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -68,6 +71,8 @@ class Shard {
 
   std::unique_ptr<Outgoing> take_outgoing();
   void give_outgoing(std::unique_ptr<Outgoing> outgoing);
+  // Where bytes go that nobody wants: shared by all sessions of the thread, never read.
+  std::span<char> discarded() noexcept { return discarded_; }
   ShardCounters& counters() noexcept { return hub_.inbox(index_).counters(); }
 
  private:
@@ -92,7 +97,6 @@ class Shard {
   Timer flush_timer_;
   Timer retry_timer_;
   Timer sweep_timer_;
-  Timer stop_timer_;
   SessionList sessions_;
   PumpList to_pump_;
   PumpList waiting_;  // for record memory
@@ -103,6 +107,7 @@ class Shard {
   std::vector<std::unique_ptr<Outgoing>> spare_;
   std::chrono::steady_clock::time_point next_flush_{};
   std::chrono::steady_clock::time_point deadline_{};
+  std::array<char, 4096> discarded_;
   std::minstd_rand random_;
   bool stopping_ = false;
   bool retry_armed_ = false;

@@ -73,6 +73,8 @@ class History {
   Result<std::uint64_t> append(std::int64_t time_us, std::string_view type, std::string_view payload);
   // Takes the records of a validated section under their own seq. Never fails half-way unnoticed: see AppendCounts.
   AppendCounts append_section(const Section& section);
+  // What append() asks of the pool for a record of `stride` bytes that its last segment has no room for.
+  std::uint64_t next_segment_bytes(std::uint64_t stride) const noexcept;
   // The next record comes behind `seq` (>= last_seq()): records between are missed, not evicted.
   void skip_to(std::uint64_t seq);
 
@@ -137,7 +139,6 @@ class History {
   void drop_head_segment(Eviction reason);
   void drop_head_records(std::uint64_t count, Eviction reason);
   void count_evicted(Eviction reason, std::uint64_t count) noexcept;
-  std::uint64_t next_segment_bytes(std::uint64_t stride) const noexcept;
   Place place_of_position(std::uint64_t position) const;  // INVARIANT: held
   Place place_behind(std::uint64_t after) const;          // INVARIANT: one is held with seq > after
 

@@ -1,0 +1,180 @@
+#include "net/ws_session.h"
+
+#include <utility>
+
+#include <boost/beast/websocket/rfc6455.hpp>
+#include <spdlog/spdlog.h>
+
+#include "net/query.h"
+#include "protocol/replies.h"
+
+namespace ringfence {
+namespace {
+
+namespace beast = boost::beast;
+namespace websocket = boost::beast::websocket;
+
+constexpr std::string_view kBinaryName = "ringfence.v1";
+constexpr std::string_view kJsonName = "ringfence.v1.json";
+constexpr std::uint64_t kReadMaxFactor = 16;  // times message_bytes: then the connection ends with 1009
+
+std::string_view protocol_name(WsProtocol protocol) noexcept {
+  return protocol == WsProtocol::binary ? kBinaryName : kJsonName;
+}
+
+}  // namespace
+
+std::optional<WsChoice> choose_ws_protocol(std::string_view offered) noexcept {
+  bool any = false;
+  while (!offered.empty()) {
+    const std::size_t comma = offered.find(',');
+    std::string_view name = offered.substr(0, comma);
+    offered = comma == std::string_view::npos ? std::string_view() : offered.substr(comma + 1);
+    while (!name.empty() && (name.front() == ' ' || name.front() == '\t')) name.remove_prefix(1);
+    while (!name.empty() && (name.back() == ' ' || name.back() == '\t')) name.remove_suffix(1);
+    if (name == kBinaryName) return WsChoice{WsProtocol::binary, true};
+    if (name == kJsonName) return WsChoice{WsProtocol::json, true};
+    any = any || !name.empty();
+  }
+  if (any) return std::nullopt;
+  return WsChoice{WsProtocol::json, false};
+}
+
+WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsChoice choice, std::string channels)
+    : shard_(shard),
+      slot_(std::move(slot)),
+      ws_(std::move(socket)),
+      choice_(choice),
+      heard_at_ms_(Shard::now_ms()),
+      state_at_ms_(heard_at_ms_),
+      replies_(RingBuffer<Reply>::create(kRepliesMax).value()),
+      initial_channels_(std::move(channels)) {
+  // Beast's stream is some 2.5 KB; a reply's string may have twice its size; --channels come from a header of 8 KiB.
+  static_assert(sizeof(WsSession) + 3 * 1024 + kRepliesMax * sizeof(Reply) + 2 * (kReplyBytesMax + kReplyBytes) +
+                    sizeof(Outgoing) + Outgoing::kSectionsMax * (sizeof(Cut) + 16) + 1024 <=
+                Hub::kConnectionBytesMax);
+  static_assert(sizeof(Subscriber) + 16 + 2 * sizeof(void*) <= Hub::kSubscriberBytes);
+  static_assert(sizeof(Feed) + 64 <= Hub::kFeedBytes);
+}
+
+WsSession::~WsSession() {
+  INVARIANT(subscribers_.empty());
+  release_inbound();
+}
+
+void WsSession::accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, ConnectionSlot&& slot,
+                       WsChoice choice) {
+  std::string channels = query_value(std::string_view(request.target().data(), request.target().size()), "channels");
+  const Self self(new WsSession(shard, std::move(socket), std::move(slot), choice, std::move(channels)));
+  shard.add(*self);
+  if (shard.stopping()) return self->end();
+  self->set_up();
+  auto held = std::make_unique<UpgradeRequest>(std::move(request));
+  UpgradeRequest& upgrade = *held;
+  self->ws_.async_accept(upgrade, [self, held = std::move(held)](ErrorCode error) { self->on_accepted(error); });
+}
+
+void WsSession::set_up() {
+  const Limits& limits = shard_.hub().limits();
+  ErrorCode ignored;
+  ws_.next_layer().set_option(Tcp::no_delay(true), ignored);
+  // The shard's sweep keeps all times: no timer per connection.
+  websocket::stream_base::timeout timeout;
+  timeout.handshake_timeout = websocket::stream_base::none();
+  timeout.idle_timeout = websocket::stream_base::none();
+  timeout.keep_alive_pings = false;
+  ws_.set_option(timeout);
+  const std::string_view name = choice_.named ? protocol_name(choice_.protocol) : std::string_view();
+  ws_.set_option(websocket::stream_base::decorator([name](websocket::response_type& response) {
+    response.set(beast::http::field::server, "ringfence/" RINGFENCE_VERSION);
+    if (!name.empty()) response.set(beast::http::field::sec_websocket_protocol, beast::string_view(name.data(), name.size()));
+  }));
+  ws_.auto_fragment(false);
+  ws_.read_message_max(kReadMaxFactor * limits.message_bytes);
+  ws_.control_callback([this](websocket::frame_type, beast::string_view) { heard_at_ms_ = Shard::now_ms(); });
+}
+
+void WsSession::on_accepted(ErrorCode error) {
+  if (state_ != State::handshake) return;
+  if (error) return end();
+  state_ = State::open;
+  heard_at_ms_ = Shard::now_ms();
+  push(welcome_text(slot_.id(), protocol_name(choice_.protocol), shard_.hub().limits()));
+  subscribe_initial();
+  if (may_read()) read();
+  pump();
+}
+
+void WsSession::sweep(std::int64_t now_ms) {
+  const Limits& limits = shard_.hub().limits();
+  switch (state_) {
+    case State::handshake:
+      if (now_ms - state_at_ms_ > limits.handshake_timeout_ms) abandon();
+      return;
+    case State::closing:
+      if (now_ms - state_at_ms_ > limits.close_timeout_ms) abandon();
+      return;
+    case State::ended: return;
+    case State::open: break;
+  }
+  if (writing_) {
+    const bool holds_memory = outgoing_ || writing_reply_.segment;
+    const std::uint32_t stall_ms = holds_memory && shard_.hub().under_pressure() ? limits.write_stall_pressure_ms
+                                                                                 : limits.write_stall_ms;
+    if (now_ms - write_at_ms_ > stall_ms) {
+      // No close frame: it would have to stand in the middle of the message that does not get through.
+      shard_.counters().stalled_closed.add(1);
+      abandon();
+      return spdlog::warn("connection {}: write_stalled: nothing could be written for {} ms, reset", slot_.id(), stall_ms);
+    }
+  }
+  const std::int64_t silent_ms = now_ms - heard_at_ms_;
+  if (silent_ms > limits.dead_after_ms) {
+    shard_.counters().dead_closed.add(1);
+    abandon();
+    return spdlog::info("connection {}: nothing heard for {} ms, reset", slot_.id(), silent_ms);
+  }
+  if (silent_ms > limits.ping_interval_ms && !pinging_) {
+    pinging_ = true;
+    ws_.async_ping({}, [self = Self(this)](ErrorCode) { self->pinging_ = false; });
+  }
+  pump();
+}
+
+void WsSession::shut_down(std::uint32_t retry_after_ms, std::int64_t drain_until_ms) {
+  if (state_ == State::handshake) return end();
+  draining_ = true;
+  retry_after_ms_ = retry_after_ms;
+  drain_until_ms_ = drain_until_ms;
+  pump();
+}
+
+void WsSession::start_close() {
+  state_ = State::closing;
+  state_at_ms_ = Shard::now_ms();
+  ws_.async_close(websocket::close_reason(close_code_), [self = Self(this)](ErrorCode) { self->end(); });
+}
+
+void WsSession::abandon() {
+  ErrorCode ignored;
+  ws_.next_layer().set_option(boost::asio::socket_base::linger(true, 0), ignored);
+  end();
+}
+
+// Leaves the shard. What is still in flight completes with an error and lets go of the session.
+void WsSession::end() {
+  if (std::exchange(state_, State::ended) == State::ended) return;
+  const Self self(this);
+  for (const auto& subscriber : subscribers_) {
+    shard_.detach(*subscriber);
+    shard_.hub().subscriptions().sub(Hub::kSubscriberBytes);
+  }
+  subscribers_.clear();
+  if (pump_hook.is_linked()) pump_hook.unlink();
+  if (shard_hook.is_linked()) shard_hook.unlink();
+  shard_.hub().remember_closed(slot_.id());
+  ErrorCode ignored;
+  ws_.next_layer().close(ignored);
+}
+
+}  // namespace ringfence

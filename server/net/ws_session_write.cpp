@@ -1,0 +1,143 @@
+// WsSession: messages out, one at a time.
+#include <utility>
+
+#include "net/ws_session.h"
+#include "protocol/replies.h"
+
+namespace ringfence {
+
+void WsSession::pump() {
+  if (writing_ || state_ != State::open) return;
+  if (!replies_.empty()) return write_reply();
+  if (close_code_ != 0) return start_close();
+  if (draining_) {
+    if (closing_told_) {
+      close_code_ = boost::beast::websocket::close_code::going_away;
+      return start_close();
+    }
+    if (ready.empty() || Shard::now_ms() >= drain_until_ms_) {
+      closing_told_ = true;
+      push(closing_text("the server stops", retry_after_ms_));
+      return write_reply();
+    }
+  }
+  if (!ready.empty()) write_events();
+}
+
+void WsSession::push(std::string text) {
+  Reply reply;
+  reply.text = std::move(text);
+  push(std::move(reply));
+}
+
+void WsSession::push(Reply reply) {
+  reply_bytes_ += reply.size();
+  INVARIANT(replies_.try_push(std::move(reply)));
+}
+
+void WsSession::write_reply() {
+  writing_reply_ = *replies_.pop();
+  reply_bytes_ -= writing_reply_.size();
+  write_text();
+}
+
+void WsSession::write_text() {
+  writing_ = true;
+  write_at_ms_ = Shard::now_ms();
+  ws_.text(true);
+  const SegmentRef& segment = writing_reply_.segment;
+  const auto buffer = segment ? boost::asio::const_buffer(segment->data(), writing_reply_.segment_bytes)
+                              : boost::asio::const_buffer(writing_reply_.text.data(), writing_reply_.text.size());
+  ws_.async_write(buffer, [self = Self(this)](ErrorCode error, std::size_t bytes) { self->on_written(error, bytes); });
+}
+
+void WsSession::write_gap(Subscriber& subscriber, const Gap& gap) {
+  shard_.counters().gaps.add(1);
+  shard_.counters().missed.add(gap.missed);
+  writing_reply_.text = gap_text(subscriber.feed->channel(), gap);
+  subscriber.cursor = gap.to;
+  write_text();
+}
+
+void WsSession::write_events() {
+  auto out = shard_.take_outgoing();
+  const Collected collected = collect(*out);
+  if (collected != Collected::events) {
+    shard_.give_outgoing(std::move(out));
+    if (collected == Collected::no_memory) shard_.retry_later(*this);
+    return;
+  }
+  outgoing_ = std::move(out);
+  writing_ = true;
+  write_at_ms_ = Shard::now_ms();
+  const bool binary = choice_.protocol == WsProtocol::binary;
+  ws_.binary(binary);
+  ws_.async_write(binary ? outgoing_->finish_batch() : outgoing_->finish_text(),
+                  [self = Self(this)](ErrorCode error, std::size_t bytes) { self->on_written(error, bytes); });
+}
+
+// Takes what lies behind the ready cursors, one after another, until the message is full.
+WsSession::Collected WsSession::collect(Outgoing& out) {
+  const std::uint32_t content_max =
+      choice_.protocol == WsProtocol::binary ? shard_.hub().limits().frame_bytes : Cut::kTextBytesMax;
+  bool no_memory = false;
+  Subscriber* served = nullptr;
+  while (!ready.empty() && !out.full()) {
+    Subscriber& subscriber = ready.front();
+    const CutPtr& cut = shard_.cut(*subscriber.feed, subscriber.cursor);
+    if (cut->gap) {
+      if (!out.empty()) break;
+      write_gap(subscriber, *cut->gap);
+      return Collected::gap;
+    }
+    bool more = false;
+    if (cut->slice.count > 0) {
+      if (choice_.protocol == WsProtocol::binary) {
+        if (!out.empty() && out.content_bytes() + cut->slice.bytes > content_max) break;
+        subscriber.cursor = cut->slice.last_seq;
+        more = cut->more;
+        out.add_section(cut);
+      } else {
+        if (!cut->render(shard_.hub(), subscriber.feed->channel())) {
+          no_memory = true;
+          break;
+        }
+        if (!out.empty() && out.content_bytes() + cut->text_bytes > content_max) break;
+        subscriber.cursor = cut->text_last_seq;
+        more = cut->more || cut->text_last_seq < cut->slice.last_seq;
+        out.add_text(cut);
+      }
+    }
+    served = &subscriber;
+    if (!more) subscriber.ready_hook.unlink();
+  }
+  // A channel with much to send goes to the end of the line.
+  if (!ready.empty() && &ready.front() == served) ready.splice(ready.end(), ready, ready.begin());
+  if (!out.empty()) return Collected::events;
+  return no_memory ? Collected::no_memory : Collected::nothing;
+}
+
+void WsSession::on_written(ErrorCode error, std::size_t bytes) {
+  writing_ = false;
+  writing_reply_ = {};
+  if (outgoing_) {
+    if (!error) {
+      ShardCounters& counters = shard_.counters();
+      counters.messages.add(1);
+      counters.delivered.add(outgoing_->records());
+      counters.delivered_bytes.add(bytes);
+    }
+    // An ended session may outlive its shard's lists.
+    if (state_ == State::ended)
+      outgoing_.reset();
+    else
+      shard_.give_outgoing(std::move(outgoing_));
+  }
+  if (error) return end();
+  if (state_ != State::open) return;
+  subscribe_initial();
+  if (may_read()) read();
+  pump();
+}
+
+}  // namespace ringfence

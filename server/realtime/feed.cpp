@@ -1,0 +1,71 @@
+#include "realtime/feed.h"
+
+#include "protocol/events.h"
+#include "realtime/hub.h"
+
+namespace ringfence {
+
+bool Cut::render(Hub& hub, const Channel& channel) {
+  if (text) return true;
+  const EventText event{channel.name()};
+  // Measured first: the text is at least one record, then as many as kTextBytesMax takes.
+  std::size_t bytes = 0;
+  std::uint32_t count = 0;
+  std::uint64_t prev_seq = slice.prev_seq;
+  const std::byte* at = slice.data;
+  while (count < slice.count) {
+    const RecordView record = view_record(at);
+    const std::size_t more_bytes = event.bytes(record, prev_seq) + (count > 0 ? 1 : 0);
+    if (count > 0 && bytes + more_bytes > kTextBytesMax) break;
+    bytes += more_bytes;
+    ++count;
+    prev_seq = record.seq;
+    at += record.stride_bytes;
+  }
+  text = hub.acquire(SegmentPool::kHeaderBytes + bytes);
+  if (!text) return false;
+  char* out = reinterpret_cast<char*>(text->data());
+  prev_seq = slice.prev_seq;
+  at = slice.data;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (i > 0) *out++ = '\n';
+    const RecordView record = view_record(at);
+    out = event.write(out, record, prev_seq);
+    prev_seq = record.seq;
+    at += record.stride_bytes;
+  }
+  INVARIANT(out == reinterpret_cast<char*>(text->data()) + bytes);
+  text_bytes = static_cast<std::uint32_t>(bytes);
+  text_count = count;
+  text_last_seq = prev_seq;
+  return true;
+}
+
+const CutPtr& Feed::cut(std::uint64_t after, std::uint32_t bytes_max) {
+  for (const CutPtr& held : cuts_)
+    if (held && held->after == after) return held;
+  CutPtr fresh(new Cut);
+  fresh->after = after;
+  {
+    const std::lock_guard lock(channel_->mutex);
+    const History& history = channel_->history;
+    fresh->gap = history.gap(after);
+    if (!fresh->gap) fresh->slice = history.read(after, bytes_max);
+    fresh->more = fresh->gap ? history.last_seq() > fresh->gap->to
+                             : fresh->slice.count > 0 && history.last_seq() > fresh->slice.last_seq;
+  }
+  const Slice& slice = fresh->slice;
+  if (slice.count > 0)
+    encode_section_header(fresh->header.data(), channel_->id(), slice.count, slice.prev_seq, slice.bytes);
+  CutPtr& place = cuts_[next_cut_];
+  next_cut_ = (next_cut_ + 1) % kCutsHeld;
+  place = std::move(fresh);
+  return place;
+}
+
+void Feed::drop_cuts() noexcept {
+  for (CutPtr& held : cuts_) held.reset();
+  cuts_hook.unlink();
+}
+
+}  // namespace ringfence

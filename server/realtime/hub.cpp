@@ -1,0 +1,199 @@
+#include "realtime/hub.h"
+
+#include <bit>
+#include <random>
+#include <utility>
+
+#include "realtime/clock.h"
+
+namespace ringfence {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr std::uint64_t kEpochs = 4'738'381'338'321'616'896;  // 36^12
+
+std::uint64_t scatter(std::uint64_t x) noexcept {  // splitmix64's finaliser: a bijection
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+std::uint64_t random_u64() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+HistoryLimits history_limits(const Limits& limits) {
+  return {limits.history_records_max, limits.history_bytes_max,
+          static_cast<std::int64_t>(limits.history_age_max_s) * 1'000'000};
+}
+
+const Limits& checked(const Limits& limits) {
+  INVARIANT(limits.valid());
+  return limits;
+}
+
+}  // namespace
+
+ConnectionSlot::ConnectionSlot(ConnectionSlot&& other) noexcept
+    : hub_(std::exchange(other.hub_, nullptr)), id_(other.id_) {}
+
+ConnectionSlot& ConnectionSlot::operator=(ConnectionSlot&& other) noexcept {
+  std::swap(hub_, other.hub_);
+  std::swap(id_, other.id_);
+  return *this;
+}
+
+ConnectionSlot::~ConnectionSlot() {
+  if (hub_) hub_->connections_.sub(Hub::kConnectionBytesMax);
+}
+
+Hub::Hub(const Limits& limits, Ledger& ledger, unsigned shards)
+    : limits_(checked(limits)),
+      pool_(ledger.open("record memory", limits.history_memory_bytes).value()),
+      inbound_(ledger.open("inbound messages", limits.inbound_memory_bytes).value()),
+      connections_(ledger.open("connections", limits.connections_max * kConnectionBytesMax).value()),
+      channels_(ledger.open("channels", limits.channels_max * Channel::bytes_max(limits.history_bytes_max)).value()),
+      subscriptions_(ledger
+                         .open("subscriptions", std::uint64_t{limits.connections_max} * limits.subscriptions_max *
+                                                    kSubscriberBytes)
+                         .value()),
+      feeds_(ledger.open("feeds", std::uint64_t{limits.channels_max} * shards * kFeedBytes).value()),
+      inbox_memory_(
+          ledger.open("shard inboxes", std::uint64_t{limits.channels_max} * shards * 2 * sizeof(ChannelPtr)).value()),
+      closed_memory_(ledger
+                         .open("closed ids", RecentIdSet::create(limits.closed_ids_max).value().memory_bytes())
+                         .value()),
+      closed_ids_(RecentIdSet::create(limits.closed_ids_max).value()),
+      next_epoch_(random_u64()),
+      pressure_at_ms_(steady_ms() - kPressureMs) {
+  INVARIANT(shards > 0 && shards <= kShardsMax);
+  for (unsigned i = 0; i < shards; ++i) inboxes_.push_back(std::make_unique<Inbox>(i, limits.channels_max));
+  // Taken for good, so that no inbox ever has to ask.
+  INVARIANT(inbox_memory_.try_add(inbox_memory_.capacity_bytes()));
+  INVARIANT(closed_memory_.try_add(closed_memory_.capacity_bytes()));
+}
+
+Hub::~Hub() {
+  for (auto& inbox : inboxes_) inbox->detach();
+}
+
+std::optional<ConnectionSlot> Hub::try_connect() {
+  if (!connections_.try_add(kConnectionBytesMax)) return std::nullopt;
+  connections_total_.fetch_add(1, kRelaxed);
+  return ConnectionSlot(*this, next_connection_id_.fetch_add(1, kRelaxed));
+}
+
+void Hub::remember_closed(std::uint64_t connection_id) {
+  const std::lock_guard lock(closed_mutex_);
+  closed_ids_.insert(connection_id);
+}
+
+bool Hub::is_closed(std::uint64_t connection_id) const {
+  const std::lock_guard lock(closed_mutex_);
+  return closed_ids_.contains(connection_id);
+}
+
+Hub::Stripe& Hub::stripe_of(std::string_view name) noexcept {
+  return stripes_[scatter(std::hash<std::string_view>()(name)) % kStripes];
+}
+
+ChannelPtr Hub::find(std::string_view name) {
+  Stripe& stripe = stripe_of(name);
+  const std::shared_lock lock(stripe.mutex);
+  const auto found = stripe.channels.find(name);
+  return found == stripe.channels.end() ? nullptr : *found;
+}
+
+Result<ChannelPtr> Hub::find_or_create(std::string_view name) {
+  if (ChannelPtr channel = find(name)) return channel;
+  Stripe& stripe = stripe_of(name);
+  const std::unique_lock lock(stripe.mutex);
+  if (const auto found = stripe.channels.find(name); found != stripe.channels.end()) return ChannelPtr(*found);
+  auto history = History::create(pool_, history_limits(limits_));
+  INVARIANT(history.ok());
+  if (!channels_.try_add(Channel::bytes_max(limits_.history_bytes_max))) return Error::too_many_channels;
+  const std::uint64_t epoch = scatter(next_epoch_.fetch_add(1, kRelaxed)) % (kEpochs - 1) + 1;
+  ChannelPtr channel(new Channel(name, next_channel_id_.fetch_add(1, kRelaxed), epoch, std::move(history).value(),
+                                 channels_));
+  stripe.channels.insert(channel);
+  return channel;
+}
+
+Result<std::uint64_t> Hub::publish(std::string_view name, std::string_view type, std::string_view payload_json) {
+  const Result<std::uint64_t> seq = [&]() -> Result<std::uint64_t> {
+    if (!valid_channel_name(name)) return Error::bad_channel;
+    if (!valid_type(type)) return Error::bad_type;
+    for (;;) {
+      const auto channel = find_or_create(name);
+      if (!channel) return channel.error();
+      const auto appended = append(**channel, type, payload_json);
+      // Forgotten between the look-up and the lock: the name is free again.
+      if (appended.ok() || appended.error() != Error::no_such_channel) return appended;
+    }
+  }();
+  if (seq.ok())
+    published_.fetch_add(1, kRelaxed);
+  else
+    count_refused(seq.error());
+  return seq;
+}
+
+Result<std::uint64_t> Hub::append(Channel& channel, std::string_view type, std::string_view payload) {
+  const std::uint64_t stride = record_stride_bytes(type.size(), payload.size());
+  for (int attempt = 0;; ++attempt) {
+    std::uint64_t interested = 0;
+    std::uint64_t wanted_bytes = 0;
+    const Result<std::uint64_t> seq = [&]() -> Result<std::uint64_t> {
+      const std::lock_guard lock(channel.mutex);
+      if (channel.forgotten) return Error::no_such_channel;
+      const auto appended = channel.history.append(wall_us(), type, payload);
+      channel.used_at_ms = steady_ms();
+      interested = channel.interested_shards;
+      wanted_bytes = channel.history.next_segment_bytes(stride);
+      return appended;
+    }();
+    if (seq.ok()) {
+      for (; interested != 0; interested &= interested - 1)
+        inboxes_[static_cast<std::size_t>(std::countr_zero(interested))]->mark(channel);
+      return seq;
+    }
+    if (seq.error() != Error::memory_full) return seq;
+    if (attempt == kReclaimAttempts) {
+      note_pressure();
+      return Error::overloaded;
+    }
+    reclaim(wanted_bytes);
+  }
+}
+
+void Hub::count_refused(Error error) noexcept { refused_[static_cast<std::size_t>(error)].fetch_add(1, kRelaxed); }
+
+HubStats Hub::stats() const {
+  HubStats stats;
+  stats.connections = connections_.used_bytes() / kConnectionBytesMax;
+  stats.connections_total = connections_total_.load(kRelaxed);
+  stats.channels = channels_.used_bytes() / Channel::bytes_max(limits_.history_bytes_max);
+  stats.subscriptions = subscriptions_.used_bytes() / kSubscriberBytes;
+  stats.published = published_.load(kRelaxed);
+  for (const auto& inbox : inboxes_) {
+    const ShardCounters& counters = inbox->counters();
+    stats.delivered += counters.delivered.get();
+    stats.delivered_bytes += counters.delivered_bytes.get();
+    stats.messages += counters.messages.get();
+    stats.flushes += counters.flushes.get();
+    stats.gaps += counters.gaps.get();
+    stats.missed += counters.missed.get();
+    stats.waits_for_memory += counters.waits_for_memory.get();
+    stats.stalled_closed += counters.stalled_closed.get();
+    stats.dead_closed += counters.dead_closed.get();
+    stats.errors_closed += counters.errors_closed.get();
+    stats.invalid_utf8 += counters.invalid_utf8.get();
+  }
+  for (std::size_t i = 0; i < kErrorCount; ++i) stats.refused[i] = refused_[i].load(kRelaxed);
+  const std::lock_guard lock(closed_mutex_);
+  stats.closed_recently = closed_ids_.size();
+  return stats;
+}
+
+}  // namespace ringfence

@@ -1,0 +1,251 @@
+#include "realtime/shard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "realtime/clock.h"
+
+namespace ringfence {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kSweptChannels = 4096;  // of all shards together, a sweep
+constexpr auto kRetryPause = std::chrono::milliseconds(20);
+constexpr std::uint32_t kRetryAfterSpreadMs = 5'000;
+
+}  // namespace
+
+Shard::Shard(Hub& hub, unsigned index)
+    : hub_(hub),
+      index_(index),
+      io_(1),
+      work_(io_.get_executor()),
+      flush_timer_(io_),
+      retry_timer_(io_),
+      sweep_timer_(io_),
+      random_(std::random_device{}()) {
+  taken_.reserve(hub.limits().channels_max);
+  hub_.inbox(index_).attach([this] { boost::asio::post(io_, [this] { on_wake(); }); });
+  arm_sweep();
+}
+
+Shard::~Shard() {
+  hub_.inbox(index_).detach();
+  // Before io_ destroys the operations that hold them: an ended session no longer needs its shard.
+  while (!sessions_.empty()) sessions_.front().abandon();
+}
+
+void Shard::run() { io_.run(); }
+
+std::int64_t Shard::now_ms() noexcept { return steady_ms(); }
+
+void Shard::add(ShardSession& session) { sessions_.push_back(session); }
+
+// --- Flush
+
+void Shard::on_wake() {
+  if (Clock::now() >= next_flush_) return flush();
+  flush_timer_.expires_at(next_flush_);
+  flush_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) flush();
+  });
+}
+
+void Shard::flush() {
+  const auto began = Clock::now();
+  drop_cuts();
+  hub_.inbox(index_).take(taken_);
+  for (const ChannelPtr& channel : taken_) {
+    channel->take_mark(index_);
+    const auto found = feeds_.find(channel.get());
+    if (found == feeds_.end()) continue;
+    for (Subscriber& subscriber : found->second->subscribers) {
+      ShardSession& session = *subscriber.session;
+      if (!subscriber.ready_hook.is_linked()) session.ready.push_back(subscriber);
+      if (!session.writing() && !session.pump_hook.is_linked()) to_pump_.push_back(session);
+    }
+  }
+  taken_.clear();
+  while (!to_pump_.empty()) {
+    ShardSession& session = to_pump_.front();
+    to_pump_.pop_front();
+    session.pump();
+  }
+  counters().flushes.add(1);
+  next_flush_ = began + std::chrono::milliseconds(hub_.limits().flush_ms);
+  // Behind the completions of the writes just begun, which are part of what a flush costs.
+  boost::asio::post(io_, [this, began] { flush_done(began); });
+}
+
+void Shard::flush_done(Clock::time_point began) {
+  const auto now = Clock::now();
+  next_flush_ = std::max(next_flush_, now + (now - began));
+}
+
+const CutPtr& Shard::cut(Feed& feed, std::uint64_t after) {
+  if (!feed.cuts_hook.is_linked()) {
+    if (with_cuts_count_ == kFeedsWithCutsMax) drop_cuts();
+    with_cuts_.push_back(feed);
+    ++with_cuts_count_;
+  }
+  return feed.cut(after, hub_.limits().frame_bytes);
+}
+
+void Shard::drop_cuts() {
+  while (!with_cuts_.empty()) with_cuts_.front().drop_cuts();
+  with_cuts_count_ = 0;
+}
+
+void Shard::retry_later(ShardSession& session) {
+  counters().waits_for_memory.add(1);
+  if (!session.pump_hook.is_linked()) waiting_.push_back(session);
+  if (std::exchange(retry_armed_, true)) return;
+  retry_timer_.expires_after(kRetryPause);
+  retry_timer_.async_wait([this](const boost::system::error_code& error) {
+    retry_armed_ = false;
+    if (!error) pump_waiting();
+  });
+}
+
+void Shard::pump_waiting() {
+  drop_cuts();
+  PumpList again;
+  again.swap(waiting_);
+  while (!again.empty()) {
+    ShardSession& session = again.front();
+    again.pop_front();
+    session.pump();
+  }
+}
+
+std::unique_ptr<Outgoing> Shard::take_outgoing() {
+  if (spare_.empty()) return std::make_unique<Outgoing>();
+  auto outgoing = std::move(spare_.back());
+  spare_.pop_back();
+  return outgoing;
+}
+
+void Shard::give_outgoing(std::unique_ptr<Outgoing> outgoing) {
+  outgoing->clear();
+  if (spare_.size() < kSpareOutgoingMax) spare_.push_back(std::move(outgoing));
+}
+
+// --- Subscriptions
+
+Result<Shard::Started> Shard::start(std::string_view name, const std::optional<ResumePoint>& after,
+                                    std::optional<std::uint32_t> last) {
+  for (;;) {
+    const auto channel = hub_.find_or_create(name);
+    if (!channel) return channel.error();
+    Channel& its = **channel;
+    auto found = feeds_.find(&its);
+    if (found == feeds_.end() && !hub_.feeds().try_add(Hub::kFeedBytes)) return Error::too_many_channels;
+    {
+      const std::lock_guard lock(its.mutex);
+      its.history.expire(wall_us());
+      its.used_at_ms = now_ms();
+      const Result<StartPoint> at = its.forgotten ? Error::no_such_channel : its.start(after, last);
+      if (at.ok()) {
+        its.interested_shards |= std::uint64_t{1} << index_;
+        if (found == feeds_.end()) found = feeds_.emplace(&its, std::make_unique<Feed>(*channel)).first;
+        return Started{found->second.get(), *at, its.epoch()};
+      }
+      if (found == feeds_.end()) hub_.feeds().sub(Hub::kFeedBytes);
+      if (at.error() != Error::no_such_channel) return at.error();
+    }
+    // Forgotten between the look-up and the lock: the name is free again.
+  }
+}
+
+void Shard::attach(Feed& feed, Subscriber& subscriber) { feed.subscribers.push_back(subscriber); }
+
+void Shard::detach(Subscriber& subscriber) {
+  Feed& feed = *subscriber.feed;
+  subscriber.feed_hook.unlink();
+  if (subscriber.ready_hook.is_linked()) subscriber.ready_hook.unlink();
+  release_if_unused(feed);
+}
+
+void Shard::release_if_unused(Feed& feed) {
+  if (!feed.subscribers.empty()) return;
+  const ChannelPtr channel(&feed.channel());
+  if (feed.cuts_hook.is_linked()) --with_cuts_count_;
+  feeds_.erase(channel.get());
+  hub_.feeds().sub(Hub::kFeedBytes);
+  const std::lock_guard lock(channel->mutex);
+  channel->interested_shards &= ~(std::uint64_t{1} << index_);
+  channel->used_at_ms = now_ms();
+}
+
+// --- Sweep
+
+void Shard::arm_sweep() {
+  sweep_timer_.expires_after(std::chrono::milliseconds(hub_.limits().sweep_ms));
+  sweep_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) sweep();
+  });
+}
+
+void Shard::sweep() {
+  drop_cuts();
+  const std::int64_t now = now_ms();
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    ShardSession& session = *it++;  // it may end itself
+    session.sweep(now);
+  }
+  hub_.sweep_channels(index_, kSweptChannels);
+  spare_.resize(spare_.size() / 2);
+  arm_sweep();
+}
+
+// --- Stop
+
+void Shard::stop(Clock::time_point deadline) {
+  boost::asio::post(io_, [this, deadline] {
+    const bool first = !std::exchange(stopping_, true);
+    deadline_ = first ? deadline : std::min(deadline_, deadline);
+    if (first)
+      begin_stop();
+    else
+      check_stopped();
+  });
+}
+
+void Shard::begin_stop() {
+  flush();
+  // The later half of the time is for `closing` and the close handshakes.
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
+  const std::int64_t drain_until_ms = now_ms() + std::max<std::int64_t>(0, left / 2);
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    ShardSession& session = *it++;
+    session.shut_down(static_cast<std::uint32_t>(random_() % kRetryAfterSpreadMs), drain_until_ms);
+  }
+  check_stopped();
+}
+
+// Looked at a few times a second: a session ends in its own time.
+void Shard::check_stopped() {
+  if (!sessions_.empty() && Clock::now() < deadline_) {
+    sweep_timer_.expires_at(std::min(deadline_, Clock::now() + kRetryPause));
+    sweep_timer_.async_wait([this](const boost::system::error_code&) {
+      const std::int64_t now = now_ms();
+      for (auto it = sessions_.begin(); it != sessions_.end();) {
+        ShardSession& session = *it++;
+        session.sweep(now);
+      }
+      check_stopped();
+    });
+    return;
+  }
+  while (!sessions_.empty()) {
+    ++left_;
+    sessions_.front().abandon();
+  }
+  drop_cuts();
+  io_.stop();
+}
+
+}  // namespace ringfence
