@@ -69,8 +69,10 @@ async function publish(clients, name, count) {
 }
 
 const channel = (i) => `room:${i}`;
+// The budget is for the worst case of all limits, so it has to rise with --channels.
 const server = bench.startPinned(bench.twoCores().server, options.server, [
-  '--port', String(options.port), '--threads', '1', '--channels', String(options.channels + WARM_UP_CHANNELS)]);
+  '--port', String(options.port), '--threads', '1', '--channels', String(options.channels + WARM_UP_CHANNELS),
+  '--memory-budget', '2GiB']);
 server.stdout.resume();
 const failures = [];
 try {
