@@ -2,7 +2,7 @@
 
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, openDemo, untilSeq } from './support/browser.ts';
+import { connected, launch, openDemo, untilSeq } from './support/browser.ts';
 import { Publisher } from './support/publisher.ts';
 import { TestServer } from './support/server.ts';
 
@@ -25,15 +25,16 @@ test('the policy allows WebAssembly and no other evaluation', async () => {
   expect(policy).toContain("default-src 'self'");
 });
 
-test('the WASM is served under its own type, so that it is compiled while it comes', async () => {
-  const page = await fetch(server.url).then((answer) => answer.text());
-  const script = /src="(\/assets\/[^"]+\.js)"/.exec(page)?.[1];
-  expect(script).toBeDefined();
-  const wasm = /[\w./-]*core[\w-]*\.wasm/.exec(await fetch(new URL(script!, server.url)).then((answer) => answer.text()))?.[0];
-  expect(wasm).toBeDefined();
-  const answer = await fetch(new URL(wasm!.startsWith('/') ? wasm! : `/assets/${wasm!.split('/').at(-1)}`, server.url));
-  expect(answer.status).toBe(200);
-  expect(answer.headers.get('content-type')).toBe('application/wasm');
+test('the WASM comes as a file of its own, under its own type, so that it is compiled while it comes', async () => {
+  const page = await browser.newPage();
+  const wasm: { status: number; type: string | undefined }[] = [];
+  page.on('response', (answer) => {
+    if (new URL(answer.url()).pathname.endsWith('.wasm')) wasm.push({ status: answer.status(), type: answer.headers()['content-type'] });
+  });
+  await page.goto(server.url);
+  await connected(page);
+  await page.close();
+  expect(wasm).toEqual([{ status: 200, type: 'application/wasm' }]);
 });
 
 test('the page works under the policy and violates nothing', async () => {
