@@ -18,9 +18,13 @@ struct Limits {
   // Inbound messages that do not fit a session's first 512 bytes, all connections together.
   std::uint64_t inbound_memory_bytes = 64ull << 20;
 
+  std::uint32_t http_header_bytes = 8 * 1024;  // of a request; not above 8 KiB, see Hub::kConnectionBytesMax
+  std::uint32_t http_body_bytes = 1024;        // the same; not above 1 KiB
+
   std::uint32_t connections_max = 10'000;
   std::uint32_t channels_max = 10'000;
   std::uint32_t subscriptions_max = 128;  // a connection
+  std::uint32_t subscriptions_total_max = 250'000;
   std::uint32_t closed_ids_max = 1'000;
 
   std::uint32_t message_bytes = 64 * 1024;  // of a message from a client; 16 times it ends the connection
@@ -42,7 +46,9 @@ struct Limits {
   bool valid() const noexcept {
     return history_memory_bytes >= 64 * 1024 && history_records_max > 0 && history_bytes_max >= 4096 &&
            history_age_max_s > 0 && history_age_max_s < 1'000'000'000 && inbound_memory_bytes > 0 &&
-           connections_max > 0 && channels_max > 0 && subscriptions_max > 0 && closed_ids_max > 0 &&
+           http_header_bytes >= 512 && http_header_bytes <= 8 * 1024 && http_body_bytes > 0 &&
+           http_body_bytes <= 1024 &&
+           connections_max > 0 && channels_max > 0 && subscriptions_max > 0 && subscriptions_total_max > 0 && closed_ids_max > 0 &&
            message_bytes >= 512 && message_bytes <= (64u << 20) && frame_bytes >= 512 && frame_bytes <= (8u << 20) &&
            json_depth_max > 0 && errors_max > 0 && flush_ms > 0 && handshake_timeout_ms > 0 && ping_interval_ms > 0 &&
            dead_after_ms > 0 && write_stall_ms > 0 && write_stall_pressure_ms > 0 && close_timeout_ms > 0 &&

@@ -1,0 +1,81 @@
+#include "net/http_reply.h"
+
+#include <ringfence/invariant.h>
+
+#include "protocol/json.h"
+
+namespace ringfence {
+namespace {
+
+namespace http = boost::beast::http;
+
+struct Row {
+  std::string_view code;
+  http::status status;
+};
+
+Row row(HttpError error) noexcept {
+  switch (error) {
+    case HttpError::bad_request: return {"bad_request", http::status::bad_request};
+    case HttpError::unsupported_protocol: return {"unsupported_protocol", http::status::bad_request};
+    case HttpError::origin_not_allowed: return {"origin_not_allowed", http::status::forbidden};
+    case HttpError::not_found: return {"not_found", http::status::not_found};
+    case HttpError::method_not_allowed: return {"method_not_allowed", http::status::method_not_allowed};
+    case HttpError::body_too_large: return {"body_too_large", http::status::payload_too_large};
+    case HttpError::header_too_large: return {"header_too_large", http::status::request_header_fields_too_large};
+    case HttpError::too_many_connections: return {"too_many_connections", http::status::service_unavailable};
+  }
+  INVARIANT(false);
+  return {};
+}
+
+std::string error_body(HttpError error, std::string_view message) {
+  std::string body = R"({"error":{"code":")";
+  body += row(error).code;
+  body += R"(","message":)";
+  append_json_string(body, message);
+  body += "}}";
+  return body;
+}
+
+}  // namespace
+
+std::string_view http_error_code(HttpError error) noexcept { return row(error).code; }
+http::status http_error_status(HttpError error) noexcept { return row(error).status; }
+
+void set_common(http::fields& fields) {
+  fields.set(http::field::server, "ringfence/" RINGFENCE_VERSION);
+  fields.set("X-Content-Type-Options", "nosniff");
+  fields.set("Content-Security-Policy",
+             "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws: wss:; "
+             "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'");
+  fields.set("Referrer-Policy", "no-referrer");
+}
+
+http::message_generator json_reply(const ReplyTo& to, http::status status, std::string body) {
+  http::response<http::string_body> response(status, to.version);
+  set_common(response);
+  response.set(http::field::content_type, "application/json");
+  response.set(http::field::cache_control, "no-store");
+  if (status == http::status::method_not_allowed) response.set(http::field::allow, "GET, HEAD");
+  if (status == http::status::service_unavailable) response.set(http::field::retry_after, "1");
+  response.keep_alive(to.keep_alive);
+  response.content_length(body.size());
+  if (!to.head) response.body() = std::move(body);
+  return response;
+}
+
+http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message) {
+  return json_reply(to, row(error).status, error_body(error, message));
+}
+
+std::string error_text(HttpError error, std::string_view message) {
+  const std::string body = error_body(error, message);
+  std::string text = "HTTP/1.1 " + std::to_string(static_cast<unsigned>(row(error).status)) + " ";
+  text += http::obsolete_reason(row(error).status);
+  text += "\r\nServer: ringfence/" RINGFENCE_VERSION "\r\nContent-Type: application/json\r\nContent-Length: ";
+  text += std::to_string(body.size()) + "\r\nRetry-After: 1\r\nConnection: close\r\n\r\n" + body;
+  return text;
+}
+
+}  // namespace ringfence

@@ -1,0 +1,47 @@
+// HttpReply: a response as a session sends it, and the errors of protocol.md, "Errors of HTTP".
+//
+// Every response names its length, forbids sniffing of types and is bound by `default-src 'self'`.
+// Owns     its head and body, or an open file.
+// Bounds   a body in memory is small (monitoring: one line for each account); a file is sent through 4 KiB.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <boost/beast/http/message_generator.hpp>
+#include <boost/beast/http/status.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+namespace ringfence {
+
+enum class HttpError : std::uint8_t {
+  bad_request,
+  unsupported_protocol,
+  origin_not_allowed,
+  not_found,
+  method_not_allowed,
+  body_too_large,
+  header_too_large,
+  too_many_connections,
+};
+
+std::string_view http_error_code(HttpError error) noexcept;
+boost::beast::http::status http_error_status(HttpError error) noexcept;
+
+// What a reply depends on of its request.
+struct ReplyTo {
+  unsigned version = 11;
+  bool keep_alive = false;
+  bool head = false;  // HEAD: the length, not the body
+};
+
+boost::beast::http::message_generator json_reply(const ReplyTo& to, boost::beast::http::status status,
+                                                 std::string body);
+boost::beast::http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message);
+// The same as bytes, for a connection that gets no session. Connection: close.
+std::string error_text(HttpError error, std::string_view message);
+
+// The headers that all responses share.
+void set_common(boost::beast::http::fields& fields);
+
+}  // namespace ringfence

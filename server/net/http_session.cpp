@@ -1,0 +1,228 @@
+#include "net/http_session.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+
+#include "net/origin.h"
+#include "net/ws_session.h"
+
+namespace ringfence {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+
+void HttpSession::start(Shard& shard, Socket&& socket, ConnectionSlot&& slot, HttpService& service) {
+  const Self self(new HttpSession(shard, std::move(socket), std::move(slot), service));
+  shard.add(*self);
+  if (shard.stopping()) return self->end();
+  self->next_request();
+}
+
+HttpSession::HttpSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, HttpService& service)
+    : shard_(shard), service_(service), socket_(std::move(socket)), slot_(std::move(slot)) {}
+
+void HttpSession::enter(State state) {
+  state_ = state;
+  state_at_ms_ = Shard::now_ms();
+}
+
+void HttpSession::next_request() {
+  parser_.reset();
+  enter(State::head);
+  if (buffered_ > 0) return take_head();  // pipelined
+  if (buffer_capacity_ != kBufferBytesMin) {
+    buffer_ = std::make_unique_for_overwrite<char[]>(kBufferBytesMin);
+    buffer_capacity_ = kBufferBytesMin;
+  }
+  read();
+}
+
+void HttpSession::read() {
+  const std::size_t limit = shard_.hub().limits().http_header_bytes;
+  if (buffered_ == buffer_capacity_) {
+    const std::size_t capacity = std::min(buffer_capacity_ * 2, std::max(limit, kBufferBytesMin));
+    auto larger = std::make_unique_for_overwrite<char[]>(capacity);
+    std::memcpy(larger.get(), buffer_.get(), buffered_);
+    buffer_ = std::move(larger);
+    buffer_capacity_ = capacity;
+  }
+  socket_.async_read_some(asio::buffer(buffer_.get() + buffered_, buffer_capacity_ - buffered_),
+                          [self = Self(this)](ErrorCode error, std::size_t bytes) { self->on_read(error, bytes); });
+}
+
+void HttpSession::on_read(ErrorCode error, std::size_t bytes) {
+  if (state_ == State::ended) return;
+  if (error) return end();
+  if (state_ == State::linger) return linger();  // what still comes is dropped
+  buffered_ += bytes;
+  state_ == State::head ? take_head() : take_body();
+}
+
+void HttpSession::take_head() {
+  const Limits& limits = shard_.hub().limits();
+  std::string_view text(buffer_.get(), buffered_);
+  if (text.starts_with("\r\n")) text.remove_prefix(2);  // some clients end a body with one more line
+  const std::size_t skipped = buffered_ - text.size();
+  const std::size_t found = text.find("\r\n\r\n");
+  const std::size_t head_bytes = std::min(found, text.size());
+  const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(head_bytes), '\n'));
+  if (head_bytes + 4 > limits.http_header_bytes || lines > kFieldLinesMax)
+    return refuse(HttpError::header_too_large, "the head of a request may have " +
+                                                   std::to_string(limits.http_header_bytes) + " bytes and " +
+                                                   std::to_string(kFieldLinesMax) + " lines");
+  if (found == std::string_view::npos) return read();
+
+  parser_.emplace();
+  parser_->header_limit(limits.http_header_bytes + 8);  // we have looked; the parser counts a little differently
+  parser_->body_limit(limits.http_body_bytes);
+  parser_->eager(true);
+  enter(State::body);
+  ErrorCode error;
+  const std::size_t used = parser_->put(asio::buffer(text.data(), head_bytes + 4), error);
+  buffered_ -= skipped + used;
+  std::memmove(buffer_.get(), text.data() + used, buffered_);
+  if (error == http::error::body_limit)
+    return refuse(HttpError::body_too_large,
+                  "the body of a request may have " + std::to_string(limits.http_body_bytes) + " bytes");
+  if (error && error != http::error::need_more) return refuse(HttpError::bad_request, error.message());
+  take_body();
+}
+
+void HttpSession::take_body() {
+  while (!parser_->is_done()) {
+    if (buffered_ == 0) return read();
+    ErrorCode error;
+    const std::size_t used = parser_->put(asio::buffer(buffer_.get(), buffered_), error);
+    buffered_ -= used;
+    std::memmove(buffer_.get(), buffer_.get() + used, buffered_);
+    if (error == http::error::body_limit)
+      return refuse(HttpError::body_too_large, "the body of a request may have " +
+                                                   std::to_string(shard_.hub().limits().http_body_bytes) + " bytes");
+    if (error == http::error::need_more) {
+      if (buffered_ == buffer_capacity_ && buffer_capacity_ >= shard_.hub().limits().http_header_bytes)
+        return refuse(HttpError::bad_request, "a chunk's head is too long");
+      return read();
+    }
+    if (error) return refuse(HttpError::bad_request, error.message());
+  }
+  take_request();
+}
+
+void HttpSession::take_request() {
+  service_.counters().requests.fetch_add(1, std::memory_order_relaxed);
+  auto request = parser_->release();
+  parser_.reset();
+  const ReplyTo to{.version = request.version(),
+                   .keep_alive = request.keep_alive() && !shard_.stopping(),
+                   .head = request.method() == http::verb::head};
+  if (request.version() == 11 && request.count(http::field::host) != 1)
+    return refuse(HttpError::bad_request, "a request needs one Host header");
+  const std::string_view target(request.target().data(), request.target().size());
+  if (target.substr(0, target.find('?')) == "/v1/ws" && boost::beast::websocket::is_upgrade(request))
+    return upgrade(std::move(request), to);
+  reply(service_.answer(request, to), to.keep_alive);
+}
+
+void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
+  const auto field = [&request](http::field name) {
+    const auto value = request[name];
+    return std::string_view(value.data(), value.size());
+  };
+  const auto fail = [&](HttpError error, std::string_view message) {
+    service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
+    reply(error_reply(to, error, message), to.keep_alive);
+  };
+  ErrorCode error;
+  const bool loopback = socket_.local_endpoint(error).address().is_loopback();
+  if (!origin_allowed(field(http::field::origin), field(http::field::host), service_.options().allow_origins, loopback))
+    return fail(HttpError::origin_not_allowed, "pages of this origin may not connect; --allow-origin allows them");
+  std::string offered;
+  const auto [first, last] = request.equal_range(http::field::sec_websocket_protocol);
+  for (auto it = first; it != last; ++it) {
+    if (!offered.empty()) offered += ',';
+    offered.append(it->value().data(), it->value().size());
+  }
+  const auto choice = choose_ws_protocol(offered);
+  if (!choice)
+    return fail(HttpError::unsupported_protocol, "the sub-protocols are ringfence.v1 and ringfence.v1.json");
+  if (buffered_ > 0) return refuse(HttpError::bad_request, "a client must wait for the answer to its upgrade");
+  state_ = State::ended;
+  shard_hook.unlink();
+  WsSession::accept(shard_, std::move(socket_), std::move(request), std::move(*slot_), *choice);
+  slot_.reset();
+}
+
+void HttpSession::refuse(HttpError error, std::string_view message) {
+  service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
+  reply(error_reply({.version = 11, .keep_alive = false, .head = false}, error, message), false);
+}
+
+void HttpSession::reply(http::message_generator&& message, bool keep_alive) {
+  keep_alive_ = keep_alive;
+  message_.emplace(std::move(message));
+  enter(State::reply);
+  write();
+}
+
+void HttpSession::write() {
+  if (message_->is_done()) {
+    message_.reset();
+    if (keep_alive_ && !shard_.stopping()) return next_request();
+    // The client may still be sending: closing now would reset the connection and lose the answer on its way.
+    ErrorCode ignored;
+    socket_.shutdown(Socket::shutdown_send, ignored);
+    enter(State::linger);
+    buffered_ = 0;
+    return linger();
+  }
+  ErrorCode error;
+  const auto buffers = message_->prepare(error);
+  if (error) return end();
+  socket_.async_write_some(buffers, [self = Self(this)](ErrorCode failed, std::size_t bytes) {
+    if (self->state_ == State::ended) return;
+    if (failed) return self->end();
+    self->message_->consume(bytes);
+    self->state_at_ms_ = Shard::now_ms();
+    self->write();
+  });
+}
+
+void HttpSession::linger() {
+  if (buffer_capacity_ == 0) return end();
+  socket_.async_read_some(asio::buffer(buffer_.get(), buffer_capacity_),
+                          [self = Self(this)](ErrorCode error, std::size_t bytes) { self->on_read(error, bytes); });
+}
+
+void HttpSession::sweep(std::int64_t now_ms) {
+  const Limits& limits = shard_.hub().limits();
+  std::int64_t allowed_ms = limits.handshake_timeout_ms;
+  if (state_ == State::reply) allowed_ms = limits.write_stall_ms;
+  if (state_ == State::linger) allowed_ms = limits.close_timeout_ms;
+  if (state_ == State::ended || now_ms - state_at_ms_ <= allowed_ms) return;
+  if (state_ != State::linger) service_.counters().timeouts.fetch_add(1, std::memory_order_relaxed);
+  end();
+}
+
+void HttpSession::shut_down(std::uint32_t, std::int64_t) {
+  keep_alive_ = false;
+  if (state_ == State::head || state_ == State::linger) end();  // else: when the answer is sent
+}
+
+void HttpSession::abandon() {
+  ErrorCode ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  end();
+}
+
+void HttpSession::end() {
+  if (state_ == State::ended) return;
+  state_ = State::ended;
+  ErrorCode ignored;
+  socket_.close(ignored);  // the operation in flight ends with an error and lets go of us
+  slot_.reset();
+}
+
+}  // namespace ringfence

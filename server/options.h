@@ -1,0 +1,73 @@
+// Options: what the binary and an embedding program tell the server, with defaults; and the one parser for it.
+//
+// A value comes from the command line, else from the environment (RINGFENCE_<NAME>), else from --config FILE.
+// Owns     plain values.
+// Threads  parse_options() reads the environment: call it before threads start.
+// Errors   parse_options() throws UsageError with one line; its exit status is kExitUsage.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "server_limits.h"
+
+namespace ringfence {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitRuntime = 1;  // the port is in use, something was left at the end, a line was refused
+inline constexpr int kExitUsage = 2;    // an option, a file named by one, or the memory budget
+
+class UsageError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct PipeOptions {
+  std::string url = "ws://127.0.0.1:8080/v1/ws";
+  std::string channel;
+  std::string type = "message";
+  std::uint32_t window_lines = 512;         // published and not yet acknowledged
+  std::uint64_t window_bytes = 1024 * 1024;  // the same in bytes; one line may pass it
+  std::uint32_t reconnect_s = 30;           // without a connection before it gives up
+};
+
+struct Options {
+  // Why this default: the default limits add up to less (the table is logged at start), and it is a third of the
+  // memory of the smallest machine we expect, 2 GiB.
+  static constexpr std::uint64_t kMemoryBudgetDefault = 640ull << 20;
+
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;  // 0: any; Server::port() tells
+  std::uint32_t threads = default_threads();
+  std::string static_dir;  // empty: no files are served
+  bool insecure = false;   // allows any address without authentication
+  std::vector<std::string> allow_origins;  // besides the server's own host; "*" is any
+  std::uint64_t memory_budget_bytes = kMemoryBudgetDefault;
+  std::string log_level = "info";
+  std::string log_channel;  // empty: log lines are not published
+  Limits limits;
+
+  static std::uint32_t default_threads() noexcept;  // of the hardware, at most 8
+};
+
+enum class Command : std::uint8_t { serve, pipe, print };
+
+struct ParsedOptions {
+  Command command = Command::serve;
+  Options serve;
+  PipeOptions pipe;
+  std::string text;  // print: the answer to --help or --version
+};
+
+ParsedOptions parse_options(int argc, const char* const* argv);
+
+// Throws UsageError where options contradict one another: an address that is not loopback without --insecure, a
+// static folder that cannot be read, intervals that make no sense together.
+void check_options(const Options& options);
+
+// "65536", "64KiB", "16 MiB", "1GiB"; false if it is none of them or above 2^63.
+bool parse_size(const std::string& text, std::uint64_t& bytes);
+std::string size_text(std::uint64_t bytes);  // the shortest exact form
+
+}  // namespace ringfence

@@ -1,0 +1,293 @@
+// The table of options and its parser. Help, ranges, defaults, the environment and the file all come from the table.
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <functional>
+#include <string_view>
+#include <variant>
+
+#include <CLI/CLI.hpp>
+
+#include <ringfence/record.h>
+
+#include "options.h"
+#include "realtime/channel.h"
+
+namespace ringfence {
+namespace {
+
+enum class Unit : std::uint8_t { bytes, count, ms, s };
+
+using Field = std::variant<std::uint32_t*, std::uint64_t*, std::uint16_t*, std::string*, bool*,
+                           std::vector<std::string>*>;
+
+struct Row {
+  const char* group;
+  const char* name;
+  Field field;
+  const char* help;
+  Unit unit = Unit::count;  // of the numbers, as are the two below
+  std::uint64_t min = 0;
+  std::uint64_t max = 0;
+  const char* value = "TEXT";  // of texts, as --help shows it
+};
+
+constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB, kTiB = 1024 * kGiB;
+constexpr std::uint64_t kDayMs = 86'400'000;
+
+std::vector<Row> serve_rows(Options& o) {
+  Limits& l = o.limits;
+  return {
+      {"Listening", "host", &o.host, "address to listen on; not a loopback one needs --insecure", {}, 0, 0, "ADDRESS"},
+      {"Listening", "port", &o.port, "port; 0 takes a free one, which is printed", Unit::count, 0, 65535},
+      {"Listening", "threads", &o.threads, "threads, each with its own connections", Unit::count, 1, 64},
+      {"Listening", "static", &o.static_dir, "folder of files to serve over HTTP", {}, 0, 0, "DIR"},
+      {"Listening", "insecure", &o.insecure, "allow any address without authentication"},
+      {"Listening", "allow-origin", &o.allow_origins,
+       "origin of web pages that may connect, besides the server's own host; may be repeated; * is any", {}, 0, 0,
+       "ORIGIN"},
+      {"Logs", "log-level", &o.log_level, "trace, debug, info, warn, error or off", {}, 0, 0, "LEVEL"},
+      {"Logs", "log-channel", &o.log_channel, "publish the server's log lines on this channel", {}, 0, 0, "NAME"},
+
+      {"Memory", "memory-budget", &o.memory_budget_bytes,
+       "the start is refused if the worst case of all limits is above it", Unit::bytes, kMiB, 64 * kTiB},
+      {"Memory", "history-memory", &l.history_memory_bytes, "records of all channels, and those being sent",
+       Unit::bytes, 64 * kKiB, 64 * kTiB},
+      {"Memory", "inbound-memory", &l.inbound_memory_bytes, "messages being received, above 512 bytes each",
+       Unit::bytes, 64 * kKiB, 64 * kTiB},
+      {"Memory", "http-header-bytes", &l.http_header_bytes, "head of an HTTP request", Unit::bytes, 512, 8 * kKiB},
+      {"Memory", "http-body-bytes", &l.http_body_bytes, "body of an HTTP request", Unit::bytes, 1, kKiB},
+
+      {"Channels", "channels", &l.channels_max, "channels", Unit::count, 1, 100'000'000},
+      {"Channels", "history-records", &l.history_records_max, "records held for each channel", Unit::count, 1,
+       1'000'000'000},
+      {"Channels", "history-bytes", &l.history_bytes_max, "bytes held for each channel", Unit::bytes, 4 * kKiB, kTiB},
+      {"Channels", "history-age-s", &l.history_age_max_s, "age of the records held", Unit::s, 1, 999'999'999},
+      {"Channels", "channel-idle-ms", &l.channel_idle_ms, "an empty channel without subscribers is forgotten after it",
+       Unit::ms, 1, kDayMs},
+
+      {"Connections", "connections", &l.connections_max, "connections, of HTTP and WebSocket", Unit::count, 1,
+       10'000'000},
+      {"Connections", "subscriptions", &l.subscriptions_max, "subscriptions of a connection", Unit::count, 1, 65535},
+      {"Connections", "subscriptions-total", &l.subscriptions_total_max, "subscriptions of all connections",
+       Unit::count, 1, 1'000'000'000},
+      {"Connections", "closed-ids", &l.closed_ids_max, "ids of closed connections that are remembered", Unit::count, 1,
+       10'000'000},
+      {"Connections", "message-bytes", &l.message_bytes, "a message from a client; 16 times it ends the connection",
+       Unit::bytes, 512, 64 * kMiB},
+      {"Connections", "frame-bytes", &l.frame_bytes, "records in one message to a client", Unit::bytes, 512, 8 * kMiB},
+      {"Connections", "json-depth", &l.json_depth_max, "levels of a client's JSON", Unit::count, 1, 1000},
+      {"Connections", "errors-max", &l.errors_max, "errors of a connection within 10 s before it is closed",
+       Unit::count, 1, 1'000'000},
+
+      {"Times", "flush-ms", &l.flush_ms, "least time between two flushes under load", Unit::ms, 1, 10'000},
+      {"Times", "handshake-timeout-ms", &l.handshake_timeout_ms, "for a request to arrive, and between two of them",
+       Unit::ms, 1, kDayMs},
+      {"Times", "ping-interval-ms", &l.ping_interval_ms, "of silence before a ping", Unit::ms, 1, kDayMs},
+      {"Times", "dead-after-ms", &l.dead_after_ms, "of silence before a connection is closed", Unit::ms, 1, kDayMs},
+      {"Times", "write-stall-ms", &l.write_stall_ms, "without progress of a write before the connection is closed",
+       Unit::ms, 1, kDayMs},
+      {"Times", "write-stall-pressure-ms", &l.write_stall_pressure_ms, "the same while the record memory is full",
+       Unit::ms, 1, kDayMs},
+      {"Times", "close-timeout-ms", &l.close_timeout_ms, "for a client to answer a close", Unit::ms, 1, kDayMs},
+      {"Times", "shutdown-timeout-ms", &l.shutdown_timeout_ms, "for all clients to close at the end", Unit::ms, 1,
+       kDayMs},
+      {"Times", "sweep-ms", &l.sweep_ms, "how often timeouts and ages are looked at", Unit::ms, 1, 60'000},
+  };
+}
+
+std::vector<Row> pipe_rows(PipeOptions& p) {
+  return {
+      {"Pipe", "channel", &p.channel, "channel to publish on (needed)", {}, 0, 0, "NAME"},
+      {"Pipe", "type", &p.type, "type of the events", {}, 0, 0, "TYPE"},
+      {"Pipe", "url", &p.url, "server to publish to", {}, 0, 0, "URL"},
+      {"Pipe", "window-lines", &p.window_lines, "lines on their way before one must be acknowledged", Unit::count, 1,
+       65536},
+      {"Pipe", "window-bytes", &p.window_bytes, "the same in bytes", Unit::bytes, kKiB, kGiB},
+      {"Pipe", "reconnect-s", &p.reconnect_s, "without a connection before it gives up; 0 never tries again", Unit::s,
+       0, 1'000'000},
+  };
+}
+
+std::string number_text(const Row& row, std::uint64_t value) {
+  return row.unit == Unit::bytes ? size_text(value) : std::to_string(value);
+}
+
+const char* value_name(const Row& row) {
+  if (std::holds_alternative<bool*>(row.field)) return "";
+  if (std::holds_alternative<std::string*>(row.field) || std::holds_alternative<std::vector<std::string>*>(row.field))
+    return row.value;
+  switch (row.unit) {
+    case Unit::bytes: return "SIZE";
+    case Unit::ms: return "MS";
+    case Unit::s: return "SECONDS";
+    case Unit::count: break;
+  }
+  return "N";
+}
+
+std::string default_text(const Row& row) {
+  return std::visit(
+      [&row](auto* field) -> std::string {
+        using T = std::remove_pointer_t<decltype(field)>;
+        if constexpr (std::is_same_v<T, std::string>) return *field;
+        else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, std::vector<std::string>>) return {};
+        else return number_text(row, *field);
+      },
+      row.field);
+}
+
+// Throws UsageError.
+void set(const Row& row, const std::vector<std::string>& values) {
+  const auto number = [&row](const std::string& text) {
+    std::uint64_t value = 0;
+    bool good = parse_size(text, value);
+    if (row.unit != Unit::bytes) {
+      const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      good = error == std::errc() && stop == text.data() + text.size();
+    }
+    if (!good || value < row.min || value > row.max)
+      throw UsageError(std::string("--") + row.name + ": '" + text + "' is not in " + number_text(row, row.min) + ".." +
+                       number_text(row, row.max));
+    return value;
+  };
+  const std::string last = values.empty() ? std::string() : values.back();
+  std::visit(
+      [&](auto* field) {
+        using T = std::remove_pointer_t<decltype(field)>;
+        if constexpr (std::is_same_v<T, std::string>) *field = last;
+        else if constexpr (std::is_same_v<T, std::vector<std::string>>) *field = values;
+        else if constexpr (std::is_same_v<T, bool>) *field = last == "true";
+        else *field = static_cast<T>(number(last));
+      },
+      row.field);
+}
+
+std::string env_name(const Row& row) {
+  std::string name = "RINGFENCE_";
+  for (const char* c = row.name; *c; ++c) name += *c == '-' ? '_' : static_cast<char>(*c >= 'a' ? *c - 'a' + 'A' : *c);
+  return name;
+}
+
+void add_rows(CLI::App& app, const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    const std::string flag = std::string("--") + row.name;
+    const auto take = [row](const CLI::results_t& values) {
+      set(row, values);
+      return true;
+    };
+    if (std::holds_alternative<bool*>(row.field))
+      app.add_flag_function(flag, [row](std::int64_t count) { set(row, {count > 0 ? "true" : "false"}); });
+    else if (std::holds_alternative<std::vector<std::string>*>(row.field))
+      app.add_option(flag, take)->expected(1, 1000)->allow_extra_args(false);
+    else
+      app.add_option(flag, take)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+}
+
+// CLI11 lets the file win over the environment; we want it the other way round, so a variable becomes an argument,
+// unless the command line has the option.
+void add_environment(const std::vector<Row>& rows, std::vector<std::string>& args) {
+  const std::size_t given = args.size();
+  for (const Row& row : rows) {
+    const char* value = std::getenv(env_name(row).c_str());
+    if (!value || !*value) continue;
+    const std::string flag = std::string("--") + row.name;
+    const bool named = std::any_of(args.begin(), args.begin() + static_cast<std::ptrdiff_t>(given), [&](const auto& arg) {
+      return arg == flag || arg.starts_with(flag + "=");
+    });
+    if (named) continue;
+    if (!std::holds_alternative<std::vector<std::string>*>(row.field)) {
+      args.push_back(flag + "=" + value);
+      continue;
+    }
+    for (std::string_view rest = value; !rest.empty();) {
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      if (comma > 0) args.push_back(flag + "=" + std::string(rest.substr(0, comma)));
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+  }
+}
+
+std::string rows_help(const std::vector<Row>& rows) {
+  std::string text;
+  const char* group = "";
+  for (const Row& row : rows) {
+    if (std::string_view(group) != row.group) text += std::string("\n") + row.group + "\n";
+    group = row.group;
+    std::string line = std::string("  --") + row.name + " " + value_name(row);
+    line.resize(std::max<std::size_t>(line.size() + 2, 36), ' ');
+    line += row.help;
+    if (const std::string value = default_text(row); !value.empty()) line += " (" + value + ")";
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string help(const std::vector<Row>& serve, const std::vector<Row>& pipe) {
+  return "ringfence-server " RINGFENCE_VERSION
+         ": channels with bounded histories over WebSocket (/v1/ws)\n\n"
+         "  ringfence-server [OPTIONS]                            serve\n"
+         "  ringfence-server pipe --channel NAME [OPTIONS]        publish each line of stdin\n\n"
+         "  --help, --version\n"
+         "  --config FILE                     options as lines of name = value\n" +
+         rows_help(serve) + rows_help(pipe) +
+         "\nDefaults are in brackets. A SIZE is bytes, or has KiB, MiB or GiB: 64KiB.\n"
+         "An option may come from the environment, as RINGFENCE_ and its name: RINGFENCE_MESSAGE_BYTES=64KiB.\n"
+         "The command line goes before the environment, the environment before the file.\n"
+         "Exit status: 0 well, 1 failed at work (port in use, a line refused), 2 a wrong option or file.\n";
+}
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+}  // namespace
+
+ParsedOptions parse_options(int argc, const char* const* argv) {
+  ParsedOptions parsed;
+  const auto serve = serve_rows(parsed.serve);
+  const auto pipe = pipe_rows(parsed.pipe);
+  std::vector<std::string> args(argv + 1, argv + std::max(argc, 1));
+  const bool piping = !args.empty() && args.front() == "pipe";
+  if (piping) args.erase(args.begin());
+  const auto& rows = piping ? pipe : serve;
+  for (const auto& arg : args) {
+    if (arg == "--help" || arg == "-h") return {Command::print, {}, {}, help(serve, pipe)};
+    if (arg == "--version") return {Command::print, {}, {}, "ringfence-server " RINGFENCE_VERSION "\n"};
+  }
+  add_environment(rows, args);
+  const bool has_config = std::any_of(args.begin(), args.end(), [](const auto& arg) {
+    return arg == "--config" || arg.starts_with("--config=");
+  });
+  if (const char* file = std::getenv("RINGFENCE_CONFIG"); file && *file && !has_config)
+    args.push_back(std::string("--config=") + file);
+
+  CLI::App app;
+  app.set_help_flag();
+  add_rows(app, rows);
+  app.set_config("--config");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  try {
+    std::reverse(args.begin(), args.end());  // as CLI11 takes a vector
+    app.parse(args);
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(one_line(error.what()));
+  }
+  if (piping) {
+    parsed.command = Command::pipe;
+    if (!valid_channel_name(parsed.pipe.channel))
+      throw UsageError("pipe --channel: '" + parsed.pipe.channel + "' is not a channel name: [A-Za-z0-9_:.-]{1,128}");
+    if (!valid_type(parsed.pipe.type))
+      throw UsageError("pipe --type: not 1 to 255 bytes without control characters");
+  } else {
+    if (parsed.serve.host == "localhost") parsed.serve.host = "127.0.0.1";
+    static constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
+    if (std::find(std::begin(kLevels), std::end(kLevels), parsed.serve.log_level) == std::end(kLevels))
+      throw UsageError("--log-level: '" + parsed.serve.log_level + "' is not trace, debug, info, warn, error or off");
+  }
+  return parsed;
+}
+
+}  // namespace ringfence

@@ -1,0 +1,156 @@
+#include "server.h"
+
+#include <csignal>
+#include <string>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "log.h"
+#include "net/http_service.h"
+#include "net/listener.h"
+#include "protocol/json.h"
+#include "realtime/shard.h"
+
+namespace ringfence {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void log_lines(const std::string& text) {
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    logger("server")->info("{}", std::string(rest.substr(0, end)));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+}
+
+Account open_account(Ledger& ledger, std::string_view name, std::uint64_t bytes) {
+  auto account = ledger.open(name, bytes);
+  INVARIANT(account.ok());
+  const bool added = account->try_add(bytes);  // taken whole, for good
+  INVARIANT(added);
+  return std::move(account).value();
+}
+
+}  // namespace
+
+Server::Server(Options options) : options_(std::move(options)) {
+  check_options(options_);
+  hub_ = std::make_unique<Hub>(options_.limits, ledger_, options_.threads);
+  http_ = std::make_unique<HttpService>(options_, ledger_, *hub_);
+  if (!options_.log_channel.empty()) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));
+  if (!ledger_.check(options_.memory_budget_bytes))
+    throw UsageError("the worst case of these limits is above --memory-budget " +
+                     size_text(options_.memory_budget_bytes) + "; lower a limit or raise the budget\n" +
+                     ledger_.table(options_.memory_budget_bytes));
+}
+
+Server::~Server() {
+  if (threads_.empty()) return;
+  begin_stop(Clock::now());
+  wait();
+}
+
+void Server::start() {
+  INVARIANT(shards_.empty());
+  std::vector<Shard*> shards;
+  for (unsigned i = 0; i < options_.threads; ++i)
+    shards.push_back(shards_.emplace_back(std::make_unique<Shard>(*hub_, i)).get());
+  listener_ = std::make_shared<Listener>(shards, *http_);
+  listener_->start(options_.host, options_.port);
+  if (!options_.log_channel.empty()) {
+    channel_log_ = std::make_unique<ChannelLog>();
+    channel_log_->attach(*hub_, options_.log_channel, [&io = shards.front()->io()](std::function<void()> publish) {
+      boost::asio::post(io, std::move(publish));
+    });
+  }
+  log_lines("bounds of memory, each enforced:\n" + ledger_.table(options_.memory_budget_bytes));
+  started_at_ = Clock::now();
+  running_ = options_.threads;
+  for (auto& shard : shards_)
+    threads_.emplace_back([this, &shard = *shard] {
+      shard.run();
+      if (running_.fetch_sub(1) == 1 && on_ended_) on_ended_();
+    });
+  const bool v6 = options_.host.find(':') != std::string::npos;
+  logger("server")->info("ringfence {} on http://{}{}{}:{}, {} threads", RINGFENCE_VERSION, v6 ? "[" : "",
+                         options_.host, v6 ? "]" : "", port(), options_.threads);
+}
+
+std::uint16_t Server::port() const noexcept { return listener_->port(); }
+
+void Server::begin_stop(Clock::time_point deadline) {
+  http_->set_stopping();
+  listener_->stop([this, deadline] {
+    for (auto& shard : shards_) shard->stop(deadline);
+  });
+}
+
+void Server::hasten() {
+  for (auto& shard : shards_) shard->stop(Clock::now());
+}
+
+std::size_t Server::wait() {
+  for (auto& thread : threads_) thread.join();
+  threads_.clear();
+  std::size_t left = 0;
+  for (const auto& shard : shards_) left += shard->left();
+  channel_log_.reset();
+  const HubStats stats = hub_->stats();
+  logger("server")->info("stopped: {} connections had to be reset; {} channels, {} records published, {} delivered",
+                         left, stats.channels, stats.published, stats.delivered);
+  listener_.reset();
+  shards_.clear();
+  return left;
+}
+
+std::size_t Server::stop() {
+  if (threads_.empty()) return 0;
+  const HubStats stats = hub_->stats();
+  logger("server")->info("stopping: {} connections, {} subscriptions", stats.connections, stats.subscriptions);
+  begin_stop(Clock::now() + std::chrono::milliseconds(options_.limits.shutdown_timeout_ms));
+  return wait();
+}
+
+int Server::run(const std::function<void()>& started) {
+  boost::asio::io_context io;
+  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
+  // The last thread to end also ends this loop.
+  on_ended_ = [&io] { io.stop(); };
+  bool stopping = false;
+  std::function<void()> next_signal = [&] {
+    signals.async_wait([&](const boost::system::error_code& error, int number) {
+      if (error) return;
+      if (!std::exchange(stopping, true)) {
+        const HubStats stats = hub_->stats();
+        logger("server")->info("signal {}: stopping; {} connections, {} subscriptions", number, stats.connections,
+                               stats.subscriptions);
+        begin_stop(Clock::now() + std::chrono::milliseconds(options_.limits.shutdown_timeout_ms));
+      } else {
+        logger("server")->warn("signal {} again: stopping at once", number);
+        hasten();
+      }
+      next_signal();
+    });
+  };
+  next_signal();
+  start();
+  if (started) started();
+  io.run();
+  return wait() == 0 ? kExitOk : kExitRuntime;
+}
+
+Result<std::uint64_t> Server::publish(std::string_view channel, std::string_view type, std::string_view data_json) {
+  if (!valid_utf8(data_json) || check_json(data_json, options_.limits.json_depth_max)) return Error::bad_json;
+  if (data_json.find_first_of("\r\n") == std::string_view::npos) return hub_->publish(channel, type, data_json);
+  std::string one_line(data_json);  // breaks can only be between tokens
+  for (char& c : one_line)
+    if (c == '\r' || c == '\n') c = ' ';
+  return hub_->publish(channel, type, one_line);
+}
+
+}  // namespace ringfence

@@ -1,0 +1,79 @@
+// Server: the whole of ringfence-server, for a program that embeds it.
+//
+//   ringfence::Server server(options);
+//   server.run();                       // until SIGTERM or SIGINT
+//
+// Owns     ledger, hub, shards and their threads, listener.
+// Threads  one thread calls start, stop, wait, run and the destructor. publish, port, hub, ledger, hasten: any thread.
+// Bounds   those of Options::limits; start() refuses a configuration whose worst case is above memory_budget_bytes.
+// Errors   the constructor and start() throw: UsageError (check_options, the memory budget, with a table), or
+//          std::runtime_error with one line (the port is in use).
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <ringfence/ledger.h>
+
+#include "options.h"
+#include "realtime/hub.h"
+
+namespace ringfence {
+
+class ChannelLog;
+class HttpService;
+class Listener;
+class Shard;
+
+class Server {
+ public:
+  explicit Server(Options options);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Stops at once if it runs.
+  ~Server();
+
+  // Listens, and serves on threads of its own. Once.
+  void start();
+  // Stops accepting, tells every client `closing`, sends what is pending, closes, and waits for the end of it, which
+  // comes after shutdown_timeout_ms at the latest. Returns the number of connections that had to be reset.
+  std::size_t stop();
+  // Makes a stop under way end at once.
+  void hasten();
+
+  // start(), then stop() at the first SIGTERM or SIGINT; a second one hastens it. `started` is called between the two.
+  // Returns kExitOk, or kExitRuntime if a connection had to be reset.
+  int run(const std::function<void()>& started = {});
+
+  // The port listened on. After start().
+  std::uint16_t port() const noexcept;
+  // Publishes as a client's `publish` does; `data_json` is one JSON value. bad_json, and the errors of Hub::publish.
+  Result<std::uint64_t> publish(std::string_view channel, std::string_view type, std::string_view data_json);
+
+  Hub& hub() noexcept { return *hub_; }
+  const Ledger& ledger() const noexcept { return ledger_; }
+  const Options& options() const noexcept { return options_; }
+
+ private:
+  void begin_stop(std::chrono::steady_clock::time_point deadline);
+  std::size_t wait();
+
+  const Options options_;
+  Ledger ledger_;
+  std::vector<Account> accounts_;  // of what is bounded outside of the hub
+  std::unique_ptr<Hub> hub_;
+  std::unique_ptr<HttpService> http_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::shared_ptr<Listener> listener_;
+  std::unique_ptr<ChannelLog> channel_log_;
+  std::vector<std::thread> threads_;
+  std::function<void()> on_ended_;  // called by the last thread to end
+  std::atomic<unsigned> running_{0};
+  std::chrono::steady_clock::time_point started_at_{};
+};
+
+}  // namespace ringfence
