@@ -40,7 +40,9 @@ struct Row {
 };
 static_assert(sizeof(Row) == 32);
 
-std::uint32_t address(const void* pointer) { return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(pointer)); }
+std::uint32_t address(const void* pointer) {
+  return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(pointer));
+}
 
 // A little memory kept back, so that bookkeeping finds some when segments have taken the rest.
 class Reserve {
@@ -83,10 +85,10 @@ class Core {
     return kOk;
   }
 
-  // The address of `bytes` bytes to put a batch in; 0 if that is more than there may be.
+  // The address of `bytes` bytes to put a batch in; 0 if that is more than there may be, or no memory is left.
   std::uint32_t staging(std::uint32_t bytes) {
     if (bytes > batch_bytes_max_) return 0;
-    if (bytes > staging_bytes_) {
+    if (bytes > staging_bytes_ || !staging_) {
       const std::uint32_t wanted = std::min(batch_bytes_max_, std::max(bytes + bytes / 2, kStagingBytesMin));
       staging_.reset();
       staging_bytes_ = 0;
@@ -148,9 +150,9 @@ class Core {
     if (!history) return 0;
     std::uint32_t filled = 0;
     history->visit(static_cast<std::uint64_t>(position), std::min(count, kRowsMax), [&](const RecordView& record) {
-      rows_[filled++] = {static_cast<double>(record.seq),   static_cast<double>(record.time_us),
-                         address(record.type.data()),       static_cast<std::uint32_t>(record.type.size()),
-                         address(record.payload.data()),    static_cast<std::uint32_t>(record.payload.size())};
+      rows_[filled++] = {static_cast<double>(record.seq), static_cast<double>(record.time_us),
+                         address(record.type.data()),     static_cast<std::uint32_t>(record.type.size()),
+                         address(record.payload.data()),  static_cast<std::uint32_t>(record.payload.size())};
     });
     return filled;
   }

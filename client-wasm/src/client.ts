@@ -6,8 +6,16 @@ import { HistoryImpl } from './history.js';
 import { StoreImpl, type StoreClient } from './store.js';
 import { Subscriptions } from './subscriptions.js';
 import type {
-  ChannelSubscription, Client, ClientOptions, ClientStats, ConnectionState, Handle, History, SocketConstructor,
-  SubscribeOptions, Timers,
+  ChannelSubscription,
+  Client,
+  ClientOptions,
+  ClientStats,
+  ConnectionState,
+  Handle,
+  History,
+  SocketConstructor,
+  SubscribeOptions,
+  Timers,
 } from './types.js';
 import { type ServerMessage, type Welcome, publishMessage } from './wire.js';
 
@@ -179,7 +187,9 @@ class ClientImpl implements Client, StoreClient {
     const publishes = [...this.#publishes.values()];
     this.#publishes.clear();
     for (const { reject } of publishes)
-      reject(new RingfenceError('connection_lost', 'the connection was lost before the answer: it may have been taken'));
+      reject(
+        new RingfenceError('connection_lost', 'the connection was lost before the answer: it may have been taken'),
+      );
   }
 
   #message(message: ServerMessage): void {
@@ -196,7 +206,9 @@ class ClientImpl implements Client, StoreClient {
     if (message.op === 'error')
       return this.#error(new ServerError(message.code, message.message, undefined, message.retryAfterMs));
     ++this.#refusedMessages;
-    this.#error(new RingfenceError('bad_message', `a message of the server was refused: nobody asked for this ${message.op}`));
+    this.#error(
+      new RingfenceError('bad_message', `a message of the server was refused: nobody asked for this ${message.op}`),
+    );
   }
 
   #batch(bytes: Uint8Array): void {

@@ -87,7 +87,10 @@ export class Connection {
     this.#clearTimer();
     this.update({ status: 'connecting', retryInMs: 0 });
     const serial = ++this.#serial;
-    this.#timer = this.#options.timers.setTimeout(() => this.#failed('no greeting in time'), this.#options.connectTimeoutMs);
+    this.#timer = this.#options.timers.setTimeout(
+      () => this.#failed('no greeting in time'),
+      this.#options.connectTimeoutMs,
+    );
     const { token } = this.#options;
     if (typeof token !== 'function') {
       this.#open(token);
@@ -140,7 +143,9 @@ export class Connection {
     try {
       socket = new this.#options.WebSocket(this.#options.url, protocols);
     } catch (cause) {
-      this.#events.error(new RingfenceError('socket_failed', `the WebSocket was not made: ${String(cause)}`, { cause }));
+      this.#events.error(
+        new RingfenceError('socket_failed', `the WebSocket was not made: ${String(cause)}`, { cause }),
+      );
       this.#failed('no socket');
       return;
     }
@@ -148,7 +153,9 @@ export class Connection {
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
       if (socket.protocol === SUBPROTOCOL) return;
-      this.#events.error(new RingfenceError('bad_protocol', `the server chose sub-protocol ${JSON.stringify(socket.protocol)}`));
+      this.#events.error(
+        new RingfenceError('bad_protocol', `the server chose sub-protocol ${JSON.stringify(socket.protocol)}`),
+      );
       this.#failed('sub-protocol');
     };
     socket.onmessage = (event: { readonly data: unknown }) => this.#receive(event.data);
@@ -237,7 +244,13 @@ export class Connection {
     const ceilingMs = Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(attempt, 30));
     const delayMs = asked === undefined ? random() * ceilingMs : Math.min(asked, RETRY_AFTER_MS_MAX);
     const dueMs = timers.now() + delayMs;
-    this.update({ status: 'waiting', attempt: attempt + 1, connection: undefined, lastClose: reason, retryInMs: Math.ceil(delayMs) });
+    this.update({
+      status: 'waiting',
+      attempt: attempt + 1,
+      connection: undefined,
+      lastClose: reason,
+      retryInMs: Math.ceil(delayMs),
+    });
     this.#countDown(dueMs);
   }
 

@@ -42,12 +42,37 @@ export interface Place {
 }
 
 const HISTORY_NUMBERS = [
-  'held', 'heldBytes', 'allocatedBytes', 'highWaterMarkBytes', 'records', 'duplicates', 'refused', 'holes',
-  'listeners', 'evictedByRecords', 'evictedByBytes', 'evictedByAge', 'evictedByPressure', 'evictedByCleared',
+  'held',
+  'heldBytes',
+  'allocatedBytes',
+  'highWaterMarkBytes',
+  'records',
+  'duplicates',
+  'refused',
+  'holes',
+  'listeners',
+  'evictedByRecords',
+  'evictedByBytes',
+  'evictedByAge',
+  'evictedByPressure',
+  'evictedByCleared',
 ] as const;
 const STORE_NUMBERS = [
-  'usedBytes', 'capacityBytes', 'highWaterMarkBytes', 'declaredBytes', 'batches', 'records', 'batchBytes', 'unrouted',
-  'duplicates', 'refusedRecords', 'holes', 'refusedBatches', 'histories', 'listeners', 'routes',
+  'usedBytes',
+  'capacityBytes',
+  'highWaterMarkBytes',
+  'declaredBytes',
+  'batches',
+  'records',
+  'batchBytes',
+  'unrouted',
+  'duplicates',
+  'refusedRecords',
+  'holes',
+  'refusedBatches',
+  'histories',
+  'listeners',
+  'routes',
 ] as const;
 
 export type HistoryNumbers = Readonly<Record<(typeof HISTORY_NUMBERS)[number], number>>;
@@ -57,6 +82,7 @@ export class Core {
   readonly budgetBytes: number;
   readonly #memory: WebAssembly.Memory;
   readonly #native: NativeCore;
+  readonly #batchBytesMax: number;
   readonly #errorName: (error: number) => string;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   readonly #rowsAddress: number;
@@ -66,6 +92,7 @@ export class Core {
   constructor(module: WebAssembly.Module, budgetBytes: number, batchBytesMax: number) {
     const pages = Math.floor(budgetBytes / PAGE_BYTES);
     this.budgetBytes = pages * PAGE_BYTES;
+    this.#batchBytesMax = batchBytesMax;
     try {
       this.#memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: pages });
       const glue = createGlue({
@@ -95,7 +122,7 @@ export class Core {
   /** Takes a batch whole or not at all: undefined, or the code of its error. */
   ingest(bytes: Uint8Array): string | undefined {
     const address = this.#native.staging(bytes.length);
-    if (address === 0) return 'batch_too_large';
+    if (address === 0) return bytes.length > this.#batchBytesMax ? 'batch_too_large' : 'memory_full';
     new Uint8Array(this.#memory.buffer).set(bytes, address);
     const error = this.#native.ingest(bytes.length);
     return error === 0 ? undefined : this.#errorName(error);

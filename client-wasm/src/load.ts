@@ -65,8 +65,12 @@ function checkMagic(bytes: Uint8Array, where: string): void {
   if (bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return;
   const start = new TextDecoder().decode(bytes.subarray(0, 64)).trimStart();
   if (start.startsWith('<'))
-    throw new WasmLoadError(`${where} is an HTML page, not WASM: the server answers this address with a page. ${VITE_NOTE}`);
-  throw new WasmLoadError(`${where} is not WASM: it has ${bytes.length} bytes and begins with ${JSON.stringify(start)}`);
+    throw new WasmLoadError(
+      `${where} is an HTML page, not WASM: the server answers this address with a page. ${VITE_NOTE}`,
+    );
+  throw new WasmLoadError(
+    `${where} is not WASM: it has ${bytes.length} bytes and begins with ${JSON.stringify(start)}`,
+  );
 }
 
 function bytesOf(source: BufferSource): Uint8Array<ArrayBuffer> {

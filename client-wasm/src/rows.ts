@@ -26,7 +26,7 @@ export class RowTable<T> {
   /** The rows at [start, end), all of which are held. */
   read(core: Core, id: number, start: number, end: number): Row<T>[] {
     const rows: Row<T>[] = [];
-    for (let position = start; position < end; ) {
+    for (let position = start; position < end;) {
       const row = this.#rows.get(position)?.deref();
       if (row) {
         rows.push(row);

@@ -29,7 +29,10 @@ export function checkBudget(options: StoreOptions): Budget {
   const budgetBytes = checkBytes('budget', options.budget, BUDGET_BYTES_MIN, BUDGET_BYTES_MAX);
   const most = Math.min(BATCH_BYTES_MAX, Math.floor(budgetBytes / 4));
   const batchBytes = checkBytes(
-    'batchBytes', options.batchBytes ?? Math.min(BATCH_BYTES_DEFAULT, Math.floor(budgetBytes / 8)), BATCH_BYTES_MIN, most,
+    'batchBytes',
+    options.batchBytes ?? Math.min(BATCH_BYTES_DEFAULT, Math.floor(budgetBytes / 8)),
+    BATCH_BYTES_MIN,
+    most,
   );
   if (options.notify !== undefined && options.notify !== 'frame' && options.notify !== 'microtask')
     throw new RangeError(`notify is ${JSON.stringify(options.notify)}: it must be 'frame' or 'microtask'`);
@@ -154,11 +157,11 @@ export class StoreImpl implements Store {
       this.changed();
       return undefined;
     }
-    if (code === 'batch_too_large') {
+    // These two never reach the core's own counters.
+    if (code === 'batch_too_large' || code === 'memory_full')
       this.#refusedByCode[code] = (this.#refusedByCode[code] ?? 0) + 1;
-      return new RingfenceError(code, `a batch of ${bytes.length} bytes was refused: batchBytes is ${this.batchBytes}`);
-    }
-    return new RingfenceError(code, `a batch of ${bytes.length} bytes was refused: ${code}`);
+    const why = code === 'batch_too_large' ? `batchBytes is ${this.batchBytes}` : code;
+    return new RingfenceError(code, `a batch of ${bytes.length} bytes was refused: ${why}`);
   }
 
   /** Something in a history may have changed. */

@@ -8,7 +8,14 @@ import { dispose } from './handle.js';
 import type { HistoryImpl } from './history.js';
 import type { StoreImpl } from './store.js';
 import type { ChannelSubscription, Resume, Timers } from './types.js';
-import { type Failure, type Gap, type ServerMessage, type Subscribed, subscribeMessage, unsubscribeMessage } from './wire.js';
+import {
+  type Failure,
+  type Gap,
+  type ServerMessage,
+  type Subscribed,
+  subscribeMessage,
+  unsubscribeMessage,
+} from './wire.js';
 
 interface Entry {
   readonly channel: string;
@@ -77,19 +84,32 @@ export class Subscriptions {
     let entry = this.#entries.get(channel);
     if (entry && entry.history !== history) {
       if (entry.handles.size > 0)
-        throw new RingfenceError('already_subscribed', `channel ${channel} feeds history ${JSON.stringify(entry.history.name)} already`);
+        throw new RingfenceError(
+          'already_subscribed',
+          `channel ${channel} feeds history ${JSON.stringify(entry.history.name)} already`,
+        );
       this.#leave(entry);
       entry = undefined;
     }
     for (const other of [...this.#entries.values()]) {
       if (other === entry || other.history !== history) continue;
       if (other.handles.size > 0)
-        throw new RingfenceError('already_attached', `history ${JSON.stringify(history.name)} is fed by channel ${other.channel} already`);
+        throw new RingfenceError(
+          'already_attached',
+          `history ${JSON.stringify(history.name)} is fed by channel ${other.channel} already`,
+        );
       this.#leave(other);
     }
     if (!entry) {
       entry = {
-        channel, history, last, handles: new Set(), state: 'pending', requestId: undefined, route: undefined, leaving: undefined,
+        channel,
+        history,
+        last,
+        handles: new Set(),
+        state: 'pending',
+        requestId: undefined,
+        route: undefined,
+        leaving: undefined,
       };
       this.#entries.set(channel, entry);
       if (this.#events.isOpen()) this.#request(entry);

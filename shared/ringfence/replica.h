@@ -57,7 +57,7 @@ class Replica {
   Result<HistoryId> add_history(std::string_view name, const HistoryLimits& limits);
   // Ends its listeners and its route. False if there is none.
   bool remove_history(HistoryId id);
-  History* history(HistoryId id) noexcept;  // null if there is none
+  History* history(HistoryId id) noexcept;                   // null if there is none
   const HistoryCounts* counts(HistoryId id) const noexcept;  // null if there is none
 
   // Sends the sections of `channel_id` into a history until the handle ends. One channel feeds one history and the
@@ -78,9 +78,9 @@ class Replica {
   // Returns the number of callbacks called.
   std::size_t notify();
 
-  std::uint64_t listeners() const noexcept;               // live, of all histories
-  std::uint64_t listeners(HistoryId id) const noexcept;   // live, of one
-  std::uint64_t routes() const noexcept;     // live
+  std::uint64_t listeners() const noexcept;              // live, of all histories
+  std::uint64_t listeners(HistoryId id) const noexcept;  // live, of one
+  std::uint64_t routes() const noexcept;                 // live
   std::uint64_t histories() const noexcept { return histories_.size(); }
   std::uint64_t declared_bytes() const noexcept { return declared_bytes_; }  // the sum of their bytes_max
   SegmentPool& pool() noexcept { return pool_; }

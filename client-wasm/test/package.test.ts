@@ -1,0 +1,241 @@
+// What a user installs: the tarball of npm pack, in a folder of its own.
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { createRequire } from 'node:module';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = resolve(import.meta.dirname, '..');
+const source = join(root, 'src');
+const require = createRequire(import.meta.url);
+let folder = '';
+
+const run = (code: string): string =>
+  execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: folder, encoding: 'utf8' });
+
+beforeAll(() => {
+  if (!existsSync(join(root, 'dist/index.js'))) execFileSync(process.execPath, ['build.mjs'], { cwd: root });
+  folder = mkdtempSync(join(tmpdir(), 'ringfence-pack-'));
+  execFileSync('npm', ['pack', '--pack-destination', folder, '--silent'], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
+  const installed = join(folder, 'node_modules/ringfence');
+  mkdirSync(installed, { recursive: true });
+  execFileSync('tar', ['-xzf', join(folder, tarball), '-C', installed, '--strip-components=1']);
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the package', () => {
+  it('holds what its exports name, the licence, and nothing of the sources', () => {
+    const files = execFileSync('find', ['.', '-type', 'f'], {
+      cwd: join(folder, 'node_modules/ringfence'),
+      encoding: 'utf8',
+    })
+      .trim()
+      .split('\n');
+    for (const file of [
+      './package.json',
+      './LICENSE',
+      './README.md',
+      './dist/core.wasm',
+      './dist/index.js',
+      './dist/index.d.ts',
+      './dist/react.js',
+      './dist/inline.js',
+    ])
+      expect(files).toContain(file);
+    expect(files.filter((file) => /\.(cpp|test\.|map$)/.test(file))).toEqual([]);
+  });
+
+  it('starts in Node from its main entry, reading the file beside it', () => {
+    const out = run(`
+      import { createStore, connect, RingfenceError } from 'ringfence';
+      const store = await createStore({ budget: '2 MiB' });
+      const history = store.history('a', { capacity: 10 });
+      console.log(store.stats().budgetBytes, history.size, typeof connect, new RingfenceError('a', 'b').code);
+      store.end();`);
+    expect(out.trim()).toBe('2097152 0 function a');
+  });
+
+  it('starts at once from ./inline, with the same classes as the main entry', () => {
+    const out = run(`
+      import { createStoreSync, EndedError } from 'ringfence/inline';
+      import { EndedError as Same } from 'ringfence';
+      const store = createStoreSync({ budget: '1 MiB' });
+      store.history('a', { bytes: 4096 }).end();
+      console.log(store.handles().total, EndedError === Same);
+      store.end();`);
+    expect(out.trim()).toBe('0 true');
+  });
+
+  it('does nothing on import, also where there is no WebAssembly and no WebSocket', () => {
+    const out = run(`
+      const before = Object.keys(globalThis).length;
+      delete globalThis.WebAssembly; delete globalThis.WebSocket; delete globalThis.fetch;
+      const keys = [];
+      for (const entry of ['ringfence', 'ringfence/inline']) keys.push(...Object.keys(await import(entry)));
+      console.log(Object.keys(globalThis).length <= before, keys.includes('createStore'), process.getActiveResourcesInfo().filter((name) => /Timeout|TCP/.test(name)).length);`);
+    expect(out.trim()).toBe('true true 0');
+  });
+
+  it('gives its WASM and its package.json by name', () => {
+    const out = run(`
+      import { readFileSync } from 'node:fs';
+      const wasm = readFileSync(new URL(import.meta.resolve('ringfence/core.wasm')));
+      console.log(wasm.subarray(1, 4).toString(), JSON.parse(readFileSync(new URL(import.meta.resolve('ringfence/package.json')))).name);`);
+    expect(out.trim()).toBe('asm ringfence');
+  });
+
+  it('gives hooks that are marked for the client, with React from the user', () => {
+    for (const name of ['react']) {
+      const from = dirname(require.resolve(`${name}/package.json`));
+      symlinkSync(from, join(folder, 'node_modules', name));
+    }
+    expect(readFileSync(join(folder, 'node_modules/ringfence/dist/react.js'), 'utf8').startsWith('"use client"')).toBe(
+      true,
+    );
+    expect(run(`import * as hooks from 'ringfence/react'; console.log(Object.keys(hooks).sort().join())`).trim()).toBe(
+      'useConnection,useHistory,useSubscription',
+    );
+  });
+
+  it('has types that a strict user compiles against', () => {
+    writeFileSync(
+      join(folder, 'user.ts'),
+      `import { createStore, connect, type Row, type Snapshot } from 'ringfence';
+       import { createStoreSync } from 'ringfence/inline';
+       interface Chat { readonly text: string }
+       const store = await createStore({ budget: '16 MiB' });
+       const chat = store.history<Chat>('chat', { capacity: 1000, bytes: '1 MiB', decode: (value) => value as Chat });
+       const client = connect('wss://host/v1/ws', { store, token: async () => 'x' });
+       const subscription = client.subscribe('room:1', chat, { last: 50 });
+       const snapshot: Snapshot<Chat> = chat.window({ last: 50 }).getSnapshot();
+       const row: Row<Chat> | undefined = snapshot.items[0];
+       const text: string | undefined = row?.data.text;
+       const taken: Promise<{ readonly seq: number }> = client.publish('room:1', 'chat', { text });
+       // @ts-expect-error rows are not to be written
+       snapshot.items.push(row);
+       // @ts-expect-error a selector has one of three forms
+       chat.window({ first: 3 });
+       // @ts-expect-error a budget is needed
+       createStoreSync({});
+       subscription(); subscription.end(); void taken;`,
+    );
+    writeFileSync(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({
+        compilerOptions: {
+          target: 'ES2022',
+          module: 'NodeNext',
+          moduleResolution: 'NodeNext',
+          strict: true,
+          noEmit: true,
+          exactOptionalPropertyTypes: true,
+          noUncheckedIndexedAccess: true,
+          types: [],
+          lib: ['ES2022', 'DOM', 'ESNext.Disposable'],
+          skipLibCheck: false,
+        },
+        files: ['user.ts'],
+      }),
+    );
+    const tsc = require.resolve('typescript/bin/tsc');
+    let out = '';
+    try {
+      execFileSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' });
+    } catch (error) {
+      out = (error as { stdout: string }).stdout;
+    }
+    expect(out).toBe('');
+  });
+
+  it('passes publint and are-the-types-wrong', () => {
+    const bin = (name: string, file: string): string => join(dirname(require.resolve(`${name}/package.json`)), file);
+    const publint = execFileSync(
+      process.execPath,
+      [resolve(dirname(require.resolve('publint')), 'cli.js'), 'run', root, '--strict'],
+      { encoding: 'utf8' },
+    );
+    expect(publint).not.toMatch(/Warning|Error/i);
+    const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
+    // Ends with a status other than 0 if anything is wrong.
+    const attw = execFileSync(
+      process.execPath,
+      [
+        bin('@arethetypeswrong/cli', 'dist/index.js'),
+        join(folder, tarball),
+        '--profile',
+        'esm-only',
+        '--exclude-entrypoints',
+        'core.wasm',
+      ],
+      { encoding: 'utf8' },
+    );
+    expect(attw).toMatch(/"ringfence\/react"/);
+  });
+});
+
+describe('the sources', () => {
+  const imports = new Map(
+    readdirSync(source)
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => {
+        const text = readFileSync(join(source, name), 'utf8');
+        return [name, [...text.matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => match[1] ?? '')] as const;
+      }),
+  );
+  const importersOf = (module: string): string[] =>
+    [...imports].filter(([, list]) => list.includes(module)).map(([name]) => name);
+
+  it('know the generated code in core.ts alone, and React in react.ts alone', () => {
+    expect(imports.size).toBeGreaterThan(15);
+    expect(importersOf('ringfence-glue')).toEqual(['core.ts']);
+    expect(importersOf('react')).toEqual(['react.ts']);
+    expect(importersOf('ringfence-wasm-base64')).toEqual(['inline.ts']);
+  });
+
+  it('point one way: react to the store and its types, the store to the core', () => {
+    expect(
+      imports
+        .get('react.ts')
+        ?.filter((name) => name.startsWith('.'))
+        .sort(),
+    ).toEqual(['./types.js', './window.js']);
+    expect(imports.get('core.ts')?.filter((name) => name.startsWith('.'))).toEqual(['./errors.js']);
+    for (const low of ['store.ts', 'history.ts', 'window.ts', 'rows.ts', 'core.ts', 'errors.ts'])
+      for (const high of [
+        './client.js',
+        './connection.js',
+        './subscriptions.js',
+        './react.js',
+        './index.js',
+        './inline.js',
+      ])
+        expect(imports.get(low), `${low} imports ${high}`).not.toContain(high);
+  });
+
+  it('find the WASM by the literal that bundlers look for', () => {
+    expect(readFileSync(join(source, 'index.ts'), 'utf8')).toContain("new URL('./core.wasm', import.meta.url)");
+    const dist = readFileSync(join(root, 'dist/index.js'), 'utf8');
+    expect(dist).toContain('new URL("./core.wasm",import.meta.url)');
+    for (const name of readdirSync(join(root, 'dist')).filter((file) => file.endsWith('.js'))) {
+      const text = readFileSync(join(root, 'dist', name), 'utf8');
+      expect([name, /\beval\(|new Function\(/.test(text)]).toEqual([name, false]);
+      if (name !== 'index.js') expect([name, /import\.meta/.test(text)]).toEqual([name, false]);
+    }
+  });
+});
