@@ -76,12 +76,13 @@ using MessageFields = Fields<kNames.size()>;
 using Problem = std::optional<RequestError>;
 
 Problem problem(Error code, std::string message) { return RequestError{code, {}, std::move(message)}; }
-Problem bad(std::string_view field, std::string_view why) {
-  return problem(Error::bad_field, "`" + std::string(field) + "` " + std::string(why));
+Problem about(Error code, std::string_view field, std::string_view what) {
+  std::string message;
+  message.append(1, '`').append(field).append("` ").append(what);
+  return problem(code, std::move(message));
 }
-Problem missing(std::string_view field) {
-  return problem(Error::missing_field, "`" + std::string(field) + "` is missing");
-}
+Problem bad(std::string_view field, std::string_view why) { return about(Error::bad_field, field, why); }
+Problem missing(std::string_view field) { return about(Error::missing_field, field, "is missing"); }
 
 Problem read_string(const JsonValue& value, std::string_view field, std::string& out) {
   if (value.kind != JsonKind::string) return bad(field, "is not a string");

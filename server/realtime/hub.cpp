@@ -54,10 +54,7 @@ Hub::Hub(const Limits& limits, Ledger& ledger, unsigned shards)
       inbound_(ledger.open("inbound messages", limits.inbound_memory_bytes).value()),
       connections_(ledger.open("connections", limits.connections_max * kConnectionBytesMax).value()),
       channels_(ledger.open("channels", limits.channels_max * Channel::bytes_max(limits.history_bytes_max)).value()),
-      subscriptions_(ledger
-                         .open("subscriptions", std::uint64_t{limits.connections_max} * limits.subscriptions_max *
-                                                    kSubscriberBytes)
-                         .value()),
+      subscriptions_(ledger.open("subscriptions", limits.subscriptions_total_max * kSubscriberBytes).value()),
       feeds_(ledger.open("feeds", std::uint64_t{limits.channels_max} * shards * kFeedBytes).value()),
       inbox_memory_(
           ledger.open("shard inboxes", std::uint64_t{limits.channels_max} * shards * 2 * sizeof(ChannelPtr)).value()),
