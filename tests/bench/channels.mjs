@@ -71,8 +71,15 @@ async function publish(clients, name, count) {
 const channel = (i) => `room:${i}`;
 // The budget is for the worst case of all limits, so it has to rise with --channels.
 const server = bench.startPinned(bench.twoCores().server, options.server, [
-  '--port', String(options.port), '--threads', '1', '--channels', String(options.channels + WARM_UP_CHANNELS),
-  '--memory-budget', '2GiB']);
+  '--port',
+  String(options.port),
+  '--threads',
+  '1',
+  '--channels',
+  String(options.channels + WARM_UP_CHANNELS),
+  '--memory-budget',
+  '2GiB',
+]);
 server.stdout.resume();
 const failures = [];
 try {
@@ -87,7 +94,8 @@ try {
   const started = performance.now();
   const refusals = await publish(clients, channel, options.channels);
   const seconds = (performance.now() - started) / 1000;
-  if (refusals.length) failures.push(`${refusals.length} publishes refused, the first with ${JSON.stringify(refusals[0])}`);
+  if (refusals.length)
+    failures.push(`${refusals.length} publishes refused, the first with ${JSON.stringify(refusals[0])}`);
   await bench.sleep(500);
   const after = bench.rssBytes([server.pid]);
 
@@ -102,9 +110,13 @@ try {
 
   const mib = (bytes) => (bytes / 2 ** 20).toFixed(1);
   const grown = after - before;
-  console.log(`${options.channels} channels, each with one record of ${options.payload_bytes} B, published in ${seconds.toFixed(1)} s`);
-  console.log(`RSS ${mib(before)} MiB -> ${mib(after)} MiB: +${mib(grown)} MiB, ${(grown / options.channels).toFixed(0)} B a channel ` +
-    `(limit ${options.limit_mib} MiB)`);
+  console.log(
+    `${options.channels} channels, each with one record of ${options.payload_bytes} B, published in ${seconds.toFixed(1)} s`,
+  );
+  console.log(
+    `RSS ${mib(before)} MiB -> ${mib(after)} MiB: +${mib(grown)} MiB, ${(grown / options.channels).toFixed(0)} B a channel ` +
+      `(limit ${options.limit_mib} MiB)`,
+  );
   if (grown > options.limit_mib * 2 ** 20) failures.push(`RSS grew by more than ${options.limit_mib} MiB`);
 } catch (error) {
   failures.push(`${error.message} ${server.errors}`);

@@ -290,8 +290,8 @@ class Load {
       std::printf(",\"%s\":%lld", name, static_cast<long long>(value));
     };
     std::printf("{\"event\":\"stats\",\"at_us\":%lld",
-                static_cast<long long>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                           Clock::now().time_since_epoch()).count()));
+                static_cast<long long>(
+                    std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch()).count()));
     number("published", published_);
     number("delivered", totals_.delivered);
     number("frames", totals_.frames);
@@ -331,14 +331,22 @@ int main(int argc, char** argv) {
   std::size_t subscribers = 1000, message_bytes = 300;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view flag = argv[i], value = argv[i + 1];
-    if (flag == "--peer" && value == "ws") peer = Peer::kWs;
-    else if (flag == "--peer" && value == "nchan") peer = Peer::kNchan;
-    else if (flag == "--peer" && value == "nats") peer = Peer::kNats;
-    else if (flag == "--peer" && value == "ringfence") peer = Peer::kRingfence;
-    else if (flag == "--port") port = std::atoi(argv[i + 1]);
-    else if (flag == "--subscribers") subscribers = std::strtoul(argv[i + 1], nullptr, 10);
-    else if (flag == "--message-bytes") message_bytes = std::strtoul(argv[i + 1], nullptr, 10);
-    else fail("unknown option " + std::string(flag) + " " + std::string(value));
+    if (flag == "--peer" && value == "ws")
+      peer = Peer::kWs;
+    else if (flag == "--peer" && value == "nchan")
+      peer = Peer::kNchan;
+    else if (flag == "--peer" && value == "nats")
+      peer = Peer::kNats;
+    else if (flag == "--peer" && value == "ringfence")
+      peer = Peer::kRingfence;
+    else if (flag == "--port")
+      port = std::atoi(argv[i + 1]);
+    else if (flag == "--subscribers")
+      subscribers = std::strtoul(argv[i + 1], nullptr, 10);
+    else if (flag == "--message-bytes")
+      message_bytes = std::strtoul(argv[i + 1], nullptr, 10);
+    else
+      fail("unknown option " + std::string(flag) + " " + std::string(value));
   }
   if (argc % 2 == 0 || port <= 0 || subscribers == 0 || message_bytes < 100)
     fail("usage: fanout_load --peer NAME --port P [--subscribers N] [--message-bytes N, at least 100]");

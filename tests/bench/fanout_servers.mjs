@@ -32,8 +32,21 @@ export const servers = (ringfence) => [
     version: () => output(ringfence, ['--version']).split('\n')[0].replace(/^\D*/, ''),
     install: './dev build',
     // As many messages as Nchan may keep: the defaults' 1,000 are a third of a second at 3,000/s.
-    command: (port) => [ringfence, ['--port', String(port), '--threads', '1', '--log-level', 'warn',
-      '--history-records', String(KEPT_MESSAGES), '--history-bytes', '8MiB']],
+    command: (port) => [
+      ringfence,
+      [
+        '--port',
+        String(port),
+        '--threads',
+        '1',
+        '--log-level',
+        'warn',
+        '--history-records',
+        String(KEPT_MESSAGES),
+        '--history-bytes',
+        '8MiB',
+      ],
+    ],
   },
   {
     name: 'ws',
@@ -46,10 +59,13 @@ export const servers = (ringfence) => [
     version: () => output('nats-server', ['-v']).replace(/^\D*/, ''),
     install: 'apt-get install nats-server',
     command(port, folder) {
-      writeFileSync(`${folder}/nats.conf`, [
-        `listen: "127.0.0.1:${port + 1}"`,
-        `websocket { listen: "127.0.0.1:${port}", no_tls: true, compression: false }`,
-      ].join('\n'));
+      writeFileSync(
+        `${folder}/nats.conf`,
+        [
+          `listen: "127.0.0.1:${port + 1}"`,
+          `websocket { listen: "127.0.0.1:${port}", no_tls: true, compression: false }`,
+        ].join('\n'),
+      );
       return ['nats-server', ['-c', `${folder}/nats.conf`]];
     },
   },
@@ -59,8 +75,12 @@ export const servers = (ringfence) => [
     install: 'apt-get install nginx-core libnginx-mod-nchan',
     command(port, folder) {
       mkdirSync(`${folder}/tmp`, { recursive: true });
-      const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/tmp;`);
-      writeFileSync(`${folder}/nginx.conf`, `
+      const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+        (kind) => `${kind}_temp_path ${folder}/tmp;`,
+      );
+      writeFileSync(
+        `${folder}/nginx.conf`,
+        `
 load_module ${NCHAN_MODULE};
 ${process.getuid() === 0 ? 'user root;' : ''}
 daemon off;
@@ -87,7 +107,8 @@ http {
     }
   }
 }
-`);
+`,
+      );
       return ['nginx', ['-p', folder, '-c', `${folder}/nginx.conf`, '-e', `${folder}/error.log`]];
     },
   },

@@ -59,8 +59,7 @@ inline void append_publish(std::string& out, Peer peer, std::string_view data) {
   std::string body;
   switch (peer) {
     case Peer::kWs:
-    case Peer::kNchan:
-      return append_frame(out, kText, data);
+    case Peer::kNchan: return append_frame(out, kText, data);
     case Peer::kNats:
       body = "PUB bench " + std::to_string(data.size()) + "\r\n";
       body.append(data).append("\r\n");

@@ -10,9 +10,9 @@ const CLOCK_TICKS_PER_SECOND = 100; // USER_HZ: fixed at 100 on every Linux that
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const RELEASE_DIR = `${ROOT}build/release`;
 
-export function stop(message) {
+export function stop(message, status = 2) {
   console.error(message);
-  process.exit(2);
+  process.exit(status);
 }
 
 /** `--name value` pairs over defaults; anything else ends the run with status 2. */
@@ -38,17 +38,30 @@ export function twoCores() {
     const [first, last = first] = range.split('-').map(Number);
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);
   });
-  if (cores.length < 2 || availableParallelism() < 2) stop('this benchmark needs 2 cores: server and load have one each');
+  if (cores.length < 2 || availableParallelism() < 2)
+    stop('this benchmark needs 2 cores: server and load have one each');
   return { server: cores[0], load: cores[1] };
 }
 
+const running = new Set();
+process.on('exit', () => {
+  // With all below them: nginx's worker outlives a master that is killed.
+  for (const child of running) for (const pid of child.pid ? tree(child.pid) : []) process.kill(pid, 'SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop(`ended by ${signal}`, 1));
+
 /** Starts a program pinned to one core. Its stderr is kept (the last 4 KiB) for error messages. */
 export function startPinned(core, command, args, options = {}) {
-  const child = spawn('taskset', ['-c', String(core), command, ...args], { stdio: ['pipe', 'pipe', 'pipe'], ...options });
+  const child = spawn('taskset', ['-c', String(core), command, ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    ...options,
+  });
   child.errors = '';
   child.on('error', (error) => stop(`${command}: ${error.message}`));
   child.stderr?.on('data', (text) => (child.errors = (child.errors + text).slice(-4096)));
+  running.add(child);
   child.ended = new Promise((resolve) => child.on('exit', (code, signal) => resolve(code ?? signal)));
+  child.ended.then(() => running.delete(child));
   return child;
 }
 
@@ -60,7 +73,7 @@ export async function end(child) {
 }
 
 export async function waitForPort(port, child, seconds = 10) {
-  for (const deadline = Date.now() + seconds * 1000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + seconds * 1000; Date.now() < deadline;) {
     if (child.exitCode !== null) break;
     const open = await new Promise((resolve) => {
       const socket = connect(port, '127.0.0.1');
@@ -103,7 +116,8 @@ export function cpuSeconds(pids) {
 
 /** field: VmRSS (now) or VmHWM (its highest so far). */
 export function rssBytes(pids, field = 'VmRSS') {
-  const kib = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(new RegExp(`^${field}:\\s+(\\d+)`, 'm'))[1]);
+  const kib = (pid) =>
+    Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(new RegExp(`^${field}:\\s+(\\d+)`, 'm'))[1]);
   return pids.reduce((sum, pid) => sum + kib(pid), 0) * 1024;
 }
 
