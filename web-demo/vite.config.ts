@@ -19,5 +19,5 @@ export default defineConfig({
     host: '127.0.0.1',
     proxy: { '/v1': { target: server, ws: true } },
   },
-  test: { include: ['test/**/*.test.ts'], environment: 'node' },
+  test: { include: ['test/**/*.test.ts', 'feeds/**/*.test.mjs'], environment: 'node' },
 });
