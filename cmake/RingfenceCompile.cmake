@@ -1,6 +1,7 @@
 # Compiler set-up for own code: warnings as errors, sanitizers, ccache.
 
 set(RINGFENCE_SANITIZE "" CACHE STRING "address, thread, fuzzer or empty")
+# Off where g++ inlines instrumented code and then warns of what it cannot see; release has it on.
 option(RINGFENCE_WERROR "Warnings in own code are errors" ON)
 option(RINGFENCE_HEADER_CHECK "Compile every header alone" OFF)
 
