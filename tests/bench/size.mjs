@@ -1,0 +1,32 @@
+// ./dev bench size: what a page loads of the npm package, gzip -9, by file and in all.
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+
+import { judge } from './client_rig.mjs';
+
+const GOAL_BYTES = 48 * 1000;
+const dist = new URL('../../client-wasm/dist/', import.meta.url);
+
+/** An entry and every file that it imports from the package. */
+function closure(entry, files = new Set()) {
+  if (files.has(entry)) return files;
+  files.add(entry);
+  const code = readFileSync(new URL(entry, dist), 'utf8');
+  for (const [, name] of code.matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g)) closure(name, files);
+  return files;
+}
+
+const zipped = (file) => gzipSync(readFileSync(new URL(file, dist)), { level: 9 }).length;
+const sum = (files) => files.reduce((total, file) => total + zipped(file), 0);
+const line = (name, bytes, size) =>
+  console.log(`  ${name.padEnd(40)} ${String(size ?? '').padStart(8)} ${String(bytes).padStart(8)}`);
+
+const main = [...closure('index.js'), 'core.wasm'];
+console.log(`  ${'file'.padEnd(40)} ${'bytes'.padStart(8)} ${'gzip'.padStart(8)}`);
+for (const file of main) line(file, zipped(file), readFileSync(new URL(file, dist)).length);
+const total = sum(main);
+line('WASM, glue, store and client', total);
+line('with ringfence/react', sum([...new Set([...main, ...closure('react.js')])]));
+line('ringfence/inline instead', sum([...closure('inline.js')]));
+
+judge([{ name: `at most ${GOAL_BYTES} B gzip`, value: `${total} B`, ok: total <= GOAL_BYTES }]);
