@@ -15,9 +15,6 @@ export default defineConfig({
     assetsInlineLimit: 0,
     sourcemap: false,
   },
-  server: {
-    host: '127.0.0.1',
-    proxy: { '/v1': { target: server, ws: true } },
-  },
+  server: { host: '127.0.0.1', proxy: { '/v1': { target: server, ws: true } } },
   test: { include: ['test/**/*.test.ts', 'feeds/**/*.test.mjs'], environment: 'node' },
 });

@@ -38,7 +38,12 @@ test('the demo shows what is held at once, and then each event as it comes, in b
       (end) => Number(document.querySelector('[data-testid=events]')?.getAttribute('data-end')) >= end,
       40 + more,
     );
-    growing.push(await page.locator('[data-testid=row]').last().evaluate((row) => Number(row.getAttribute('data-seq'))));
+    growing.push(
+      await page
+        .locator('[data-testid=row]')
+        .last()
+        .evaluate((row) => Number(row.getAttribute('data-seq'))),
+    );
   }
   const last = await steady.stop();
   expect(growing[0]).toBeGreaterThan(40);
@@ -47,7 +52,10 @@ test('the demo shows what is held at once, and then each event as it comes, in b
 
   await page.locator(`[data-testid=row][data-seq="${last}"]`).waitFor();
   expect(await seqsOf(page, 'game')).toEqual(consecutive(1, last));
-  const stats = await page.evaluate(() => ({ client: window.__ringfence!.client.stats(), store: window.__ringfence!.store.stats() }));
+  const stats = await page.evaluate(() => ({
+    client: window.__ringfence!.client.stats(),
+    store: window.__ringfence!.store.stats(),
+  }));
   expect(stats.client.binaryMessages).toBeGreaterThan(1);
   expect(stats.store.batches).toBe(stats.client.binaryMessages);
   expect(stats.store.records).toBe(last);
@@ -79,11 +87,16 @@ test('rows stay under the eyes of a reader who has scrolled up, also when they h
     list.evaluate((element) => {
       const frame = element.getBoundingClientRect();
       return [...element.querySelectorAll('[data-testid=row]')]
-        .map((row) => ({ seq: Number(row.getAttribute('data-seq')), top: Math.round(row.getBoundingClientRect().top - frame.top) }))
+        .map((row) => ({
+          seq: Number(row.getAttribute('data-seq')),
+          top: Math.round(row.getBoundingClientRect().top - frame.top),
+        }))
         .filter(({ top }) => top >= 0 && top < frame.height - 27)
         .sort((a, b) => a.top - b.top);
     });
-  await page.waitForFunction(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(true)))));
+  await page.waitForFunction(
+    () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(true)))),
+  );
   const before = await onScreen();
   expect(before.length).toBeGreaterThan(8);
 
@@ -133,7 +146,10 @@ test('two pages chat, and each message is acknowledged', async () => {
   for (const { page } of [ada, bob]) {
     await page.getByTestId('chat-lines').getByText('<b>yes</b> & "quoted" ☃').waitFor();
     const lines = await page.getByTestId('chat-lines').locator('li').allTextContents();
-    expect(lines.map((line) => line.replace(/\d\d:\d\d$/, ''))).toEqual(['Adais anybody there?', 'Bob<b>yes</b> & "quoted" ☃']);
+    expect(lines.map((line) => line.replace(/\d\d:\d\d$/, ''))).toEqual([
+      'Adais anybody there?',
+      'Bob<b>yes</b> & "quoted" ☃',
+    ]);
   }
   await expect.poll(() => ada.page.getByTestId('chat-receipt').textContent()).toMatch(/^Taken as number 1 in /);
   await expect.poll(() => bob.page.getByTestId('chat-receipt').textContent()).toMatch(/^Taken as number 2 in /);

@@ -7,7 +7,7 @@ import { Feed } from './support/feeds.ts';
 import { TestServer } from './support/server.ts';
 
 const kEventsPerS = 10_000;
-const kSamples = 20;  // one a second
+const kSamples = 20; // one a second
 // What a busy machine of two cores without a graphics card keeps: a person notices a wait from about 100 ms on.
 const kFrameGapP90Ms = 100;
 const kClickMedianMs = 250;
@@ -56,7 +56,9 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
   await page.getByTestId('speed').focus();
   await page.getByTestId('speed').press('End');
   await expect.poll(() => page.getByTestId('speed-value').textContent()).toBe('10,000 events/s');
-  await page.waitForFunction(() => window.__ringfence!.histories['game']!.stats().evictedTotal > 10_000, undefined, { timeout: 30_000 });
+  await page.waitForFunction(() => window.__ringfence!.histories['game']!.stats().evictedTotal > 10_000, undefined, {
+    timeout: 30_000,
+  });
 
   const devtools = await page.context().newCDPSession(page);
   const heapBytes = async () => {
@@ -64,7 +66,10 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
     return (await devtools.send('Runtime.getHeapUsage')).usedSize;
   };
   const heapBefore = await heapBytes();
-  const eventsBefore = await page.evaluate(() => ({ records: window.__ringfence!.store.stats().records, at: performance.now() }));
+  const eventsBefore = await page.evaluate(() => ({
+    records: window.__ringfence!.store.stats().records,
+    at: performance.now(),
+  }));
   const frameGaps = await startFrameWatch(page);
   const clicksMs: number[] = [];
   const samples: { tab: string; held: number; wasm: number; handles: number; listeners: number }[] = [];
@@ -98,7 +103,10 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
     }
   }
   const gaps = (await frameGaps()).slice(1);
-  const events = await page.evaluate(() => ({ records: window.__ringfence!.store.stats().records, at: performance.now() }));
+  const events = await page.evaluate(() => ({
+    records: window.__ringfence!.store.stats().records,
+    at: performance.now(),
+  }));
   const heapAfter = await heapBytes();
   const eventsPerS = ((events.records - eventsBefore.records) / (events.at - eventsBefore.at)) * 1000;
   const gapP90Ms = quantile(gaps, 0.9);
@@ -112,7 +120,8 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
   expect(eventsPerS).toBeGreaterThan(0.8 * kEventsPerS);
   expect(new Set(samples.map((each) => each.held))).toEqual(new Set([10_000]));
   expect(new Set(samples.map((each) => each.wasm)).size).toBe(1);
-  for (const shown of ['game', 'host']) {  // the tab of the game has the speed's listeners besides
+  for (const shown of ['game', 'host']) {
+    // the tab of the game has the speed's listeners besides
     const onTab = samples.filter((each) => each.tab === shown);
     expect(onTab.length).toBeGreaterThan(kSamples / 3);
     expect(new Set(onTab.map(({ handles, listeners }) => `${handles} handles, ${listeners} listeners`)).size).toBe(1);
@@ -121,6 +130,10 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
   expect(gapP90Ms).toBeLessThan(kFrameGapP90Ms);
   expect(clickMedianMs).toBeLessThan(kClickMedianMs);
   const store = await page.evaluate(() => window.__ringfence!.store.stats());
-  expect({ holes: store.holes, refused: store.refusedBatches, records: store.refusedRecords }).toEqual({ holes: 0, refused: 0, records: 0 });
+  expect({ holes: store.holes, refused: store.refusedBatches, records: store.refusedRecords }).toEqual({
+    holes: 0,
+    refused: 0,
+    records: 0,
+  });
   expect(await problems()).toEqual([]);
 });

@@ -20,7 +20,10 @@ afterAll(async () => {
 
 test('the policy allows WebAssembly and no other evaluation', async () => {
   const policy = (await fetch(server.url)).headers.get('content-security-policy') ?? '';
-  const scripts = policy.split(';').map((part) => part.trim()).find((part) => part.startsWith('script-src '));
+  const scripts = policy
+    .split(';')
+    .map((part) => part.trim())
+    .find((part) => part.startsWith('script-src '));
   expect(scripts?.split(/\s+/).sort()).toEqual(["'self'", "'wasm-unsafe-eval'", 'script-src'].sort());
   expect(policy).toContain("default-src 'self'");
 });
@@ -29,7 +32,8 @@ test('the WASM comes as a file of its own, under its own type, so that it is com
   const page = await browser.newPage();
   const wasm: { status: number; type: string | undefined }[] = [];
   page.on('response', (answer) => {
-    if (new URL(answer.url()).pathname.endsWith('.wasm')) wasm.push({ status: answer.status(), type: answer.headers()['content-type'] });
+    if (new URL(answer.url()).pathname.endsWith('.wasm'))
+      wasm.push({ status: answer.status(), type: answer.headers()['content-type'] });
   });
   await page.goto(server.url);
   await connected(page);
@@ -58,6 +62,8 @@ test('the policy is in force, and a violation would be seen', async () => {
     script.textContent = 'window.inlineRan = true';
     document.body.append(script);
   });
-  await expect.poll(async () => (await problems()).some((problem) => problem.startsWith('policy: script-src'))).toBe(true);
+  await expect
+    .poll(async () => (await problems()).some((problem) => problem.startsWith('policy: script-src')))
+    .toBe(true);
   expect(await page.evaluate(() => 'inlineRan' in window)).toBe(false);
 });

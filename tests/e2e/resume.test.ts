@@ -41,7 +41,10 @@ test('after a cut the page says that nothing was missed, and nothing was', async
     const seen = (await seqsOf(page, 'game')).at(-1)!;
     await page.getByTestId('cut').click();
     await page.locator('[data-testid=status]:not([data-status=open])').waitFor();
-    await page.getByTestId('reconnect').click({ timeout: 1000 }).catch(() => {});  // it may have come back by itself
+    await page
+      .getByTestId('reconnect')
+      .click({ timeout: 1000 })
+      .catch(() => {}); // it may have come back by itself
     await connected(page);
     expect(await page.evaluate(() => window.__ringfence!.client.stats().connects)).toBeGreaterThan(before);
     await expect.poll(() => verdict(page)).toContain('nothing missed');
@@ -63,13 +66,10 @@ test('a page that was cut off reconnects by itself', async () => {
   const { page } = await openDemo(browser, server.url);
   const first = await page.evaluate(() => window.__ringfence!.client.state.connection);
   await page.getByTestId('cut').click();
-  await page.waitForFunction(
-    (name) => {
-      const { status, connection } = window.__ringfence!.client.state;
-      return status === 'open' && connection !== name;
-    },
-    first,
-  );
+  await page.waitForFunction((name) => {
+    const { status, connection } = window.__ringfence!.client.state;
+    return status === 'open' && connection !== name;
+  }, first);
   await expect.poll(() => verdict(page)).toContain('nothing missed');
 });
 
@@ -119,7 +119,10 @@ test('after a restart of the server the page reconnects and says that it cannot 
   await server.up();
   publisher = await Publisher.open(server.socketUrl);
   await publisher.publishMany('game', 25, 'afterwards');
-  await page.getByTestId('reconnect').click({ timeout: 2000 }).catch(() => {});
+  await page
+    .getByTestId('reconnect')
+    .click({ timeout: 2000 })
+    .catch(() => {});
   await connected(page);
   await expect.poll(() => verdict(page)).toContain('missed an unknown number');
   await page.locator('[data-testid=row]', { hasText: 'afterwards' }).first().waitFor();

@@ -35,7 +35,9 @@ async function start(): Promise<void> {
       <div className="problem" role="alert">
         <h1>This page could not start</h1>
         <p>{error instanceof Error ? error.message : String(error)}</p>
-        <p className="quiet">It needs WebAssembly, which every browser of the last years has unless it is switched off.</p>
+        <p className="quiet">
+          It needs WebAssembly, which every browser of the last years has unless it is switched off.
+        </p>
       </div>,
     );
   }

@@ -5,13 +5,28 @@ import { kSliderSteps, kSpeedMax, speedAt, speedIn, stepOf } from '../src/logic/
 
 test('bytes are written with at most three digits', () => {
   expect([0, 512, 1023, 1024, 1536, 10_240, 1024 * 1024 - 1, 16 * 1024 * 1024, 3 * 1024 ** 3].map(bytes)).toEqual([
-    '0 B', '512 B', '1023 B', '1 KiB', '1.50 KiB', '10 KiB', '1 MiB', '16 MiB', '3 GiB',
+    '0 B',
+    '512 B',
+    '1023 B',
+    '1 KiB',
+    '1.50 KiB',
+    '10 KiB',
+    '1 MiB',
+    '16 MiB',
+    '3 GiB',
   ]);
 });
 
 test('axis numbers are short', () => {
   expect([0, 0.5, 950, 1200, 10_000, 999_499, 999_500, 3e6].map(short)).toEqual([
-    '0', '0.5', '950', '1.2k', '10k', '999k', '1M', '3M',
+    '0',
+    '0.5',
+    '950',
+    '1.2k',
+    '10k',
+    '999k',
+    '1M',
+    '3M',
   ]);
 });
 
@@ -37,9 +52,9 @@ test('the speed slider covers 1 to 10,000, never falls, and finds its step again
 });
 
 test('a record without a usable speed tells none', () => {
-  expect([{ events_per_s: 20 }, { events_per_s: '20' }, { events_per_s: -1 }, {}, null, 'x', undefined].map(speedIn)).toEqual([
-    20, null, null, null, null, null, null,
-  ]);
+  expect(
+    [{ events_per_s: 20 }, { events_per_s: '20' }, { events_per_s: -1 }, {}, null, 'x', undefined].map(speedIn),
+  ).toEqual([20, null, null, null, null, null, null]);
 });
 
 test('the top of a scale is round, has room and does not follow every change', () => {

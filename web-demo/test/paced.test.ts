@@ -19,7 +19,7 @@ function source() {
     change: () => listeners.forEach((listener) => listener()),
     advance: (ms: number) => {
       now += ms;
-      for (const [id, { at, call }] of [...timers]) if (at <= now) timers.delete(id), call();
+      for (const [id, { at, call }] of [...timers]) if (at <= now) (timers.delete(id), call());
     },
   };
 }

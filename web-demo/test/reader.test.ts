@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { indexOf, kKeptRowsMax, layOut, readingOf, rowAt, type Layout } from '../src/logic/reader.ts';
 
 const rowsOf = (layout: Layout) => Array.from({ length: layout.rows }, (_, index) => rowAt(layout, index));
-const positionsOf = (layout: Layout) => rowsOf(layout).map((row) => (row.kind === 'record' ? row.position : `-${row.gone}-`));
+const positionsOf = (layout: Layout) =>
+  rowsOf(layout).map((row) => (row.kind === 'record' ? row.position : `-${row.gone}-`));
 
 describe('the list', () => {
   test('shows what is held', () => {

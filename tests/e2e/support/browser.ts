@@ -34,7 +34,11 @@ export interface WatchedPage {
 /** What the browser itself writes to the console when a connection fails: expected where a test stops the server. */
 const kConnectionNoise = /WebSocket connection to .* failed|net::ERR_CONNECTION/;
 
-export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<WatchedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   const problems: string[] = [];
@@ -53,12 +57,19 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
   await page.goto(url);
   return {
     page,
-    problems: async () => [...problems, ...(await page.evaluate(() => window.violations ?? ['no watch for violations']))],
+    problems: async () => [
+      ...problems,
+      ...(await page.evaluate(() => window.violations ?? ['no watch for violations'])),
+    ],
   };
 }
 
 /** The demo page with its session reachable, once it is connected. */
-export async function openDemo(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
+export async function openDemo(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<WatchedPage> {
   const opened = await openPage(browser, `${url}?test`, options);
   await connected(opened.page);
   return opened;
@@ -71,7 +82,11 @@ export async function connected(page: Page): Promise<void> {
 /** The seqs a history of the page holds, oldest first. */
 export function seqsOf(page: Page, channel: string): Promise<number[]> {
   return page.evaluate(
-    (name) => window.__ringfence!.histories[name]!.window({ last: 100_000 }).getSnapshot().items.map((row) => row.seq),
+    (name) =>
+      window
+        .__ringfence!.histories[name]!.window({ last: 100_000 })
+        .getSnapshot()
+        .items.map((row) => row.seq),
     channel,
   );
 }

@@ -9,7 +9,9 @@ export class Feed {
 
   /** `name` is a file of web-demo/feeds without its ending. */
   constructor(name: string, args: readonly string[]) {
-    this.#process = spawn(process.execPath, [`${kRoot}web-demo/feeds/${name}.mjs`, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = spawn(process.execPath, [`${kRoot}web-demo/feeds/${name}.mjs`, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const keep = (text: Buffer) => (this.#output = (this.#output + text.toString()).slice(-4096));
     this.#process.stdout?.on('data', keep);
     this.#process.stderr?.on('data', keep);
@@ -18,7 +20,8 @@ export class Feed {
   /** Throws if it ended by itself. */
   async stop(): Promise<void> {
     const child = this.#process;
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`a feed ended by itself:\n${this.#output}`);
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`a feed ended by itself:\n${this.#output}`);
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     child.kill('SIGTERM');
     await ended;

@@ -31,8 +31,10 @@ export class TestServer {
   }
 
   static async start({ files = kDemoDist, port, args = [] }: ServerOptions = {}): Promise<TestServer> {
-    if (!existsSync(kBinary)) throw new Error(`no server at ${kBinary}: run ./dev build, or set RINGFENCE_SERVER_BINARY`);
-    if (!existsSync(`${files}/index.html`)) throw new Error(`no page at ${files}: run ./dev build, or set RINGFENCE_DEMO_DIST`);
+    if (!existsSync(kBinary))
+      throw new Error(`no server at ${kBinary}: run ./dev build, or set RINGFENCE_SERVER_BINARY`);
+    if (!existsSync(`${files}/index.html`))
+      throw new Error(`no page at ${files}: run ./dev build, or set RINGFENCE_DEMO_DIST`);
     const server = new TestServer(port ?? (await freePort()), files, args);
     await server.up();
     return server;
@@ -58,8 +60,12 @@ export class TestServer {
     child.stderr.on('data', keep);
     const until = Date.now() + kStartTimeoutMs;
     for (;;) {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended at once:\n${this.#output}`);
-      const healthy = await fetch(`${this.url}v1/health`).then((answer) => answer.ok, () => false);
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`the server ended at once:\n${this.#output}`);
+      const healthy = await fetch(`${this.url}v1/health`).then(
+        (answer) => answer.ok,
+        () => false,
+      );
       if (healthy) return;
       if (Date.now() > until) throw new Error(`the server is not up after ${kStartTimeoutMs} ms:\n${this.#output}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -86,7 +92,9 @@ function freePort(): Promise<number> {
     probe.once('error', reject);
     probe.listen(0, '127.0.0.1', () => {
       const address = probe.address();
-      probe.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
+      probe.close(() =>
+        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
+      );
     });
   });
 }

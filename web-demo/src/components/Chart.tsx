@@ -45,7 +45,9 @@ export function Chart({ title, legend, series, lines, version, format, top, base
       plot.current = new uPlot(optionsFor(parent, settings), dataOf(series), parent);
     };
     build();
-    const resize = new ResizeObserver(() => plot.current?.setSize({ width: parent.clientWidth, height: parent.clientHeight }));
+    const resize = new ResizeObserver(() =>
+      plot.current?.setSize({ width: parent.clientWidth, height: parent.clientHeight }),
+    );
     resize.observe(parent);
     const dark = window.matchMedia('(prefers-color-scheme: dark)');
     dark.addEventListener('change', build);
@@ -76,7 +78,11 @@ function dataOf(series: RingSeries): uPlot.AlignedData {
   return series.columns() as unknown as uPlot.AlignedData;
 }
 
-type Settings = { readonly current: Required<Pick<ChartProps, 'lines' | 'format' | 'base' | 'axisPx'>> & { readonly top: number | undefined } };
+type Settings = {
+  readonly current: Required<Pick<ChartProps, 'lines' | 'format' | 'base' | 'axisPx'>> & {
+    readonly top: number | undefined;
+  };
+};
 
 function optionsFor(parent: HTMLElement, settings: Settings): uPlot.Options {
   const style = getComputedStyle(parent);
@@ -89,7 +95,7 @@ function optionsFor(parent: HTMLElement, settings: Settings): uPlot.Options {
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { time: true, range: (_, min, max) => windowOf(min ?? 0, max ?? 0) },
+      x: { time: true, range: windowOf },
       y: { range: (_, __, max) => [0, settings.current.top ?? scaleTop(max ?? 0, settings.current.base)] },
     },
     axes: [
@@ -101,8 +107,9 @@ function optionsFor(parent: HTMLElement, settings: Settings): uPlot.Options {
         grid: { show: false },
         ticks: { show: false },
         space: 90,
-        values: (_, times) => times.map((time) => new Date(time * 1000).toTimeString().slice(0, 5)),
-        incrs: [60, 120, 300],
+        incrs: [15, 30, 60, 120],
+        values: (_, times, __, ___, incrementS) =>
+          times.map((time) => new Date(time * 1000).toTimeString().slice(0, incrementS < 60 ? 8 : 5)),
       },
       {
         size: axisPx,
@@ -120,19 +127,20 @@ function optionsFor(parent: HTMLElement, settings: Settings): uPlot.Options {
     ],
     series: [
       {},
-      ...lines.map(
-        (line): uPlot.Series => ({
-          stroke: color(line.color),
-          width: 1.5,
-          points: { show: false },
-          ...(line.fill && { fill: `color-mix(in srgb, ${color(line.color)} 14%, transparent)` }),
-          ...(line.dash && { dash: [4, 4] }),
-        }),
-      ),
+      ...lines.map((line): uPlot.Series => ({
+        stroke: color(line.color),
+        width: 1.5,
+        points: { show: false },
+        ...(line.fill && { fill: `color-mix(in srgb, ${color(line.color)} 14%, transparent)` }),
+        ...(line.dash && { dash: [4, 4] }),
+      })),
     ],
   };
 }
 
-function windowOf(oldestS: number, newestS: number): [number, number] {
-  return [newestS - Math.min(kWindowMaxS, Math.max(kWindowMinS, newestS - oldestS)), newestS];
+function windowOf(chart: uPlot): [number, number] {
+  const times = chart.data[0];
+  const newestS = times[times.length - 1] ?? Date.now() / 1000;
+  const heldS = newestS - (times[0] ?? newestS);
+  return [newestS - Math.min(kWindowMaxS, Math.max(kWindowMinS, heldS)), newestS];
 }

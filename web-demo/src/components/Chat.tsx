@@ -46,10 +46,11 @@ export function Chat({ client, history }: ChatProps) {
     try {
       const { seq } = await client.publish('chat', 'chat_message', line);
       atEnd.current = true;
-      if (mounted.current) setReceipt({ bad: false, text: `Taken as number ${seq} in ${duration(performance.now() - sentAt)}` });
+      if (mounted.current)
+        setReceipt({ bad: false, text: `Taken as number ${seq} in ${duration(performance.now() - sentAt)}` });
     } catch (error) {
       if (!mounted.current) return;
-      setText((now) => now || line.text);  // nothing that was typed is lost
+      setText((now) => now || line.text); // nothing that was typed is lost
       setReceipt({ bad: true, text: `Not sent: ${error instanceof Error ? error.message : String(error)}` });
     }
   };
@@ -71,7 +72,9 @@ export function Chat({ client, history }: ChatProps) {
           atEnd.current = list.scrollHeight - list.scrollTop - list.clientHeight < 8;
         }}
       >
-        {items.length === 0 && <li className="none">Nobody has said anything yet. Open this page in a second tab and talk to it.</li>}
+        {items.length === 0 && (
+          <li className="none">Nobody has said anything yet. Open this page in a second tab and talk to it.</li>
+        )}
         {items.map((row) => {
           const line = chatLine(row.data);
           return (

@@ -4,12 +4,23 @@
 // the history is trimmed, and stay on screen even after they have left it (logic/reader.ts).
 
 import { defaultRangeExtractor, useVirtualizer, type Range } from '@tanstack/react-virtual';
-import { memo, useCallback, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent, type PointerEvent } from 'react';
+import {
+  memo,
+  useCallback,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+  type KeyboardEvent,
+  type PointerEvent,
+} from 'react';
 import type { History, Row } from 'ringfence';
-import { clock, count, oneLine } from '../logic/format.ts';
+import { clock, count } from '../logic/format.ts';
 import { hueOf } from '../logic/hue.ts';
 import { paced } from '../logic/paced.ts';
 import { indexOf, layOut, readingOf, rowAt, type Span } from '../logic/reader.ts';
+import { summary } from '../logic/summary.ts';
 import { Inspector } from './Inspector.tsx';
 
 const kRowPx = 27;
@@ -39,7 +50,7 @@ export function EventList({ history, name }: EventListProps) {
   const end = evicted + size;
 
   const scroller = useRef<HTMLDivElement>(null);
-  const [pausedAt, setPausedAt] = useState<number | null>(null);  // the end of the history when the reader scrolled up
+  const [pausedAt, setPausedAt] = useState<number | null>(null); // the end of the history when the reader scrolled up
   const following = pausedAt === null;
   const [kept, setKept] = useState<Kept | null>(null);
   const [selected, setSelected] = useState<Selected | null>(null);
@@ -63,7 +74,8 @@ export function EventList({ history, name }: EventListProps) {
     // this render began: without it the rows that just came would be painted one frame late.
     anchorTo: following ? 'start' : 'end',
     rangeExtractor: useCallback(
-      (range: Range) => (following ? lastRows(layout.rows, scroller.current?.clientHeight ?? 0) : defaultRangeExtractor(range)),
+      (range: Range) =>
+        following ? lastRows(layout.rows, scroller.current?.clientHeight ?? 0) : defaultRangeExtractor(range),
       [following, layout.rows],
     ),
     useFlushSync: false,
@@ -71,7 +83,12 @@ export function EventList({ history, name }: EventListProps) {
 
   const items = virtualizer.getVirtualItems();
   const shown = items.map((item) => ({ item, row: rowAt(layout, item.index) }));
-  const rows = readRows(history, shown.map(({ row }) => (row.kind === 'record' ? row.position : -1)), first, kept);
+  const rows = readRows(
+    history,
+    shown.map(({ row }) => (row.kind === 'record' ? row.position : -1)),
+    first,
+    kept,
+  );
 
   useLayoutEffect(() => {
     const list = scroller.current;
@@ -109,7 +126,12 @@ export function EventList({ history, name }: EventListProps) {
   };
 
   // Rows may be gone between press and release: what counts is what was pressed.
-  const pressed = useRef<{ readonly position: number; readonly row: Row; readonly x: number; readonly y: number } | null>(null);
+  const pressed = useRef<{
+    readonly position: number;
+    readonly row: Row;
+    readonly x: number;
+    readonly y: number;
+  } | null>(null);
   const onPointerDown = (event: PointerEvent) => {
     const element = (event.target as Element).closest<HTMLElement>('[data-position]');
     const position = Number(element?.dataset['position']);
@@ -144,7 +166,8 @@ export function EventList({ history, name }: EventListProps) {
     virtualizer.scrollToIndex(index, { align: 'auto' });
   };
 
-  const active = selected && items.some((item) => item.key === selected.position) ? `${name}-${selected.position}` : undefined;
+  const active =
+    selected && items.some((item) => item.key === selected.position) ? `${name}-${selected.position}` : undefined;
   return (
     <>
       <div className="list">
@@ -214,6 +237,7 @@ function lastRows(rows: number, heightPx: number): number[] {
 }
 
 const Cells = memo(function Cells({ row }: { readonly row: Row }) {
+  const { text, words } = row.error ? { text: row.error.message, words: true } : summary(row.data);
   return (
     <>
       <span className="seq">{count(row.seq)}</span>
@@ -221,13 +245,18 @@ const Cells = memo(function Cells({ row }: { readonly row: Row }) {
       <span className="type" style={{ '--hue': hueOf(row.type) }}>
         {row.type}
       </span>
-      <span className="data">{row.error ? row.error.message : oneLine(row.data)}</span>
+      <span className={words ? 'data words' : 'data'}>{text}</span>
     </>
   );
 });
 
 /** Rows by position: held ones from the history in one read, others from what the reader keeps. */
-function readRows(history: History, positions: readonly number[], first: number, kept: Kept | null): ReadonlyMap<number, Row> {
+function readRows(
+  history: History,
+  positions: readonly number[],
+  first: number,
+  kept: Kept | null,
+): ReadonlyMap<number, Row> {
   const rows = new Map<number, Row>();
   let from = Infinity;
   let to = -1;

@@ -17,7 +17,13 @@ function stateText({ status, retryInMs }: ConnectionState): string {
   }
 }
 
-const kStateClass = { connecting: 'waiting', open: 'open', waiting: 'waiting', stopped: 'down', closed: 'down' } as const;
+const kStateClass = {
+  connecting: 'waiting',
+  open: 'open',
+  waiting: 'waiting',
+  stopped: 'down',
+  closed: 'down',
+} as const;
 
 export function Header({ client }: { readonly client: Client }) {
   const state = useConnection(client);

@@ -5,8 +5,9 @@ import { Chart, type Line } from './Chart.tsx';
 
 const kOne: readonly Line[] = [{ color: '--line-1', fill: true }];
 const kMemory: readonly Line[] = [{ color: '--line-3', fill: true }];
-const kNetwork: readonly Line[] = [{ color: '--line-1' }, { color: '--line-2' }];
+const kNetwork: readonly Line[] = [{ color: '--line-1' }, { color: '--line-2' }, { color: '--line-3' }];
 const kAxisPx = 56;
+const rate = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? '' : `${bytes(value)}/s`);
 const percent = (value: number) => `${Math.round(value)} %`;
 
 export function Host({ series }: { readonly series: HostSeries }) {
@@ -46,9 +47,12 @@ export function Host({ series }: { readonly series: HostSeries }) {
           title="Network"
           legend={
             <>
-              <span className="key">in {now ? `${bytes(now.receivedBytesPerS)}/s` : ''}</span>
+              <span className="key">in {rate(now?.receivedBytesPerS)}</span>
               <span className="key" style={{ '--hue': 'var(--line-2)' }}>
-                out {now ? `${bytes(now.sentBytesPerS)}/s` : ''}
+                out {rate(now?.sentBytesPerS)}
+              </span>
+              <span className="key" style={{ '--hue': 'var(--line-3)' }}>
+                local {rate(now?.loopbackBytesPerS)}
               </span>
             </>
           }

@@ -19,10 +19,28 @@ export function Memory({ sampler }: { readonly sampler: Sampler }) {
         <span className="quiet">Flat at any speed: the oldest records make room for the newest</span>
       </header>
       <dl className="totals">
-        <Total id="held" label="Records held" value={count(sample.held)} of={`of ${count(sample.capacity)}`} raw={sample.held} />
+        <Total
+          id="held"
+          label="Records held"
+          value={count(sample.held)}
+          of={`of ${count(sample.capacity)}`}
+          raw={sample.held}
+        />
         <Total id="evicted" label="Evicted" value={count(sample.evicted)} raw={sample.evicted} />
-        <Total id="bytes" label="Bytes held" value={bytes(sample.heldBytes)} of={`of ${bytes(store.declaredBytes)}`} raw={sample.heldBytes} />
-        <Total id="wasm" label="WASM memory" value={bytes(store.memoryBytes)} of={`of ${bytes(store.budgetBytes)}`} raw={store.memoryBytes} />
+        <Total
+          id="bytes"
+          label="Bytes held"
+          value={bytes(sample.heldBytes)}
+          of={`of ${bytes(store.declaredBytes)}`}
+          raw={sample.heldBytes}
+        />
+        <Total
+          id="wasm"
+          label="WASM memory"
+          value={bytes(store.memoryBytes)}
+          of={`of ${bytes(store.budgetBytes)}`}
+          raw={store.memoryBytes}
+        />
         <Total id="handles" label="Live handles" value={count(store.handles.total)} raw={store.handles.total} />
         <Total
           id="listeners"

@@ -15,6 +15,8 @@ export interface HostSample {
   readonly memoryTotalBytes: number;
   readonly receivedBytesPerS: number;
   readonly sentBytesPerS: number;
+  /** Within the machine itself: where the demo runs on the visitor's own machine, its traffic is here. */
+  readonly loopbackBytesPerS: number;
 }
 
 export function hostSample(data: unknown): HostSample | null {
@@ -27,6 +29,7 @@ export function hostSample(data: unknown): HostSample | null {
     memoryTotalBytes: number('memory_total_bytes'),
     receivedBytesPerS: number('rx_bytes_per_s'),
     sentBytesPerS: number('tx_bytes_per_s'),
+    loopbackBytesPerS: number('loopback_bytes_per_s'),
   };
   return Number.isNaN(sample.cpu) ? null : sample;
 }
@@ -34,7 +37,7 @@ export function hostSample(data: unknown): HostSample | null {
 export class HostSeries {
   readonly cpu = new RingSeries(1, kSamplesMax);
   readonly memory = new RingSeries(1, kSamplesMax);
-  readonly network = new RingSeries(2, kSamplesMax);
+  readonly network = new RingSeries(3, kSamplesMax);
 
   readonly #history: History;
   readonly #newest: ReturnType<History['window']>;
@@ -67,7 +70,7 @@ export class HostSeries {
       const timeS = row.time / 1000;
       this.cpu.push(timeS, sample.cpu * 100);
       this.memory.push(timeS, sample.memoryUsedBytes);
-      this.network.push(timeS, sample.receivedBytesPerS, sample.sentBytesPerS);
+      this.network.push(timeS, sample.receivedBytesPerS, sample.sentBytesPerS, sample.loopbackBytesPerS);
       this.#latest = sample;
     }
   }

@@ -25,7 +25,8 @@ export interface Layout {
   readonly rows: number;
 }
 
-export type Row = { readonly kind: 'record'; readonly position: number } | { readonly kind: 'divider'; readonly gone: number };
+export type Row =
+  { readonly kind: 'record'; readonly position: number } | { readonly kind: 'divider'; readonly gone: number };
 
 export function layOut(first: number, end: number, reading: Span | null): Layout {
   const keptFrom = reading?.from ?? first;
@@ -39,7 +40,9 @@ export function rowAt(layout: Layout, index: number): Row {
   if (index < layout.kept) return { kind: 'record', position: layout.keptFrom + index };
   const behind = index - layout.kept;
   if (layout.gone === 0) return { kind: 'record', position: layout.first + behind };
-  return behind === 0 ? { kind: 'divider', gone: layout.gone } : { kind: 'record', position: layout.first + behind - 1 };
+  return behind === 0
+    ? { kind: 'divider', gone: layout.gone }
+    : { kind: 'record', position: layout.first + behind - 1 };
 }
 
 /** The row that shows `position`, or the nearest one still there. */
@@ -54,7 +57,7 @@ export function indexOf(layout: Layout, position: number): number {
 /** What a reader with the rows [topIndex, bottomIndex] on screen is reading. */
 export function readingOf(layout: Layout, topIndex: number, bottomIndex: number, reading: Span | null): Span | null {
   const dividerIndex = layout.gone > 0 ? layout.kept : -1;
-  if (topIndex < layout.kept || topIndex === dividerIndex) return reading;  // still on kept rows
+  if (topIndex < layout.kept || topIndex === dividerIndex) return reading; // still on kept rows
   const top = rowAt(layout, topIndex);
   if (top.kind === 'divider' || layout.rows === 0) return reading;
   const rows = Math.min(bottomIndex, layout.rows - 1) - topIndex + 1;

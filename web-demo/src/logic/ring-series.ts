@@ -13,7 +13,8 @@ export class RingSeries {
   /** `lines` does not count the time axis. */
   constructor(lines: number, capacity: number) {
     if (!Number.isInteger(lines) || lines < 1) throw new RangeError(`lines must be 1 or more, not ${lines}`);
-    if (!Number.isInteger(capacity) || capacity < 1) throw new RangeError(`capacity must be 1 or more, not ${capacity}`);
+    if (!Number.isInteger(capacity) || capacity < 1)
+      throw new RangeError(`capacity must be 1 or more, not ${capacity}`);
     this.#rows = lines + 1;
     this.#capacity = capacity;
     this.#values = new Float64Array(this.#rows * capacity);

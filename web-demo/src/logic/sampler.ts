@@ -64,7 +64,7 @@ export class Sampler {
   sample(): void {
     const nowMs = this.#nowMs();
     const elapsedS = (nowMs - this.#sampledAtMs) / 1000;
-    if (elapsedS <= 0) return;  // the clock was set back: the next one tells
+    if (elapsedS <= 0) return; // the clock was set back: the next one tells
     this.#sampledAtMs = nowMs;
     const sample = (this.#sample = this.#take(this.#sample, elapsedS));
     this.rates.push(nowMs / 1000, sample.eventsPerS);
