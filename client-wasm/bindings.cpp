@@ -16,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include <ringfence/invariant.h>
 #include <ringfence/replica.h>
 
 namespace {
@@ -44,19 +45,22 @@ std::uint32_t address(const void* pointer) {
   return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(pointer));
 }
 
-// A little memory kept back, so that bookkeeping finds some when segments have taken the rest.
+// Memory kept back for bookkeeping: what may allocate begins with refill(), and is refused with memory_full if segments
+// and listeners have taken everything, instead of running dry half-way.
 class Reserve {
  public:
-  static void refill() {
+  static bool refill() {
     if (!block_) block_ = std::malloc(kBytes);
+    return block_ != nullptr;
   }
+  // The new handler: called when operator new finds nothing.
   static void spend() {
-    if (!block_) std::abort();
+    INVARIANT(block_ != nullptr);
     std::free(std::exchange(block_, nullptr));
   }
 
  private:
-  static constexpr std::size_t kBytes = 32 * 1024;
+  static constexpr std::size_t kBytes = 64 * 1024;  // more than any one call takes: a table of kHistoriesMax, rehashed
   inline static void* block_ = nullptr;
 };
 
@@ -77,7 +81,7 @@ class Core {
   // kOk, or why there is no replica: the Core is of no use then.
   std::uint32_t start(double memory_bytes, std::uint32_t batch_bytes_max) {
     std::set_new_handler(Reserve::spend);
-    Reserve::refill();
+    if (!Reserve::refill()) return number(Error::memory_full);
     auto replica = Replica::create(static_cast<std::uint64_t>(memory_bytes));
     if (!replica) return number(replica.error());
     replica_ = std::move(replica).value();
@@ -101,8 +105,8 @@ class Core {
 
   std::uint32_t ingest(std::uint32_t bytes) {
     if (bytes > staging_bytes_) return number(Error::batch_too_large);
+    if (!Reserve::refill()) return number(Error::memory_full);
     const auto taken = replica_->ingest({staging_.get(), bytes});
-    Reserve::refill();
     return taken ? kOk : number(taken.error());
   }
 
@@ -110,18 +114,21 @@ class Core {
   std::uint32_t add_history(const std::string& name, std::uint32_t records_max, double bytes_max, double age_max_us) {
     HistoryLimits limits{records_max, static_cast<std::uint64_t>(bytes_max), HistoryLimits::kNoAgeLimit};
     if (age_max_us > 0) limits.age_max_us = static_cast<std::int64_t>(age_max_us);
+    if (!has_room()) return 0;
     const auto id = take(replica_->add_history(name, limits));
     return id ? *id : 0;
   }
   bool remove_history(HistoryId id) { return replica_->remove_history(id); }
 
   Handle* attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, double after) {
+    if (!has_room()) return nullptr;
     return handle(replica_->attach(channel_id, id, new_epoch, static_cast<std::uint64_t>(after)));
   }
   void note_gap(std::uint32_t channel_id, double to) { replica_->note_gap(channel_id, static_cast<std::uint64_t>(to)); }
 
   // `callback` must not throw: nothing here could catch it.
   Handle* on_change(HistoryId id, val callback) {
+    if (!has_room()) return nullptr;
     return handle(replica_->on_change(id, [callback = std::move(callback)] { callback(); }));
   }
   void mark_changed(HistoryId id) { replica_->mark_changed(id); }
@@ -201,9 +208,12 @@ class Core {
     void operator()(std::byte* block) const { std::free(block); }
   };
 
+  bool has_room() {
+    error_ = Reserve::refill() ? kOk : number(Error::memory_full);
+    return error_ == kOk;
+  }
   template <typename T>
   std::optional<T> take(Result<T> result) {
-    Reserve::refill();
     error_ = result ? kOk : number(result.error());
     if (!result) return std::nullopt;
     return std::move(result).value();

@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { EndedError, RingfenceError } from '../src/errors.js';
 import { createStore } from '../src/inline.js';
+import type { History } from '../src/types.js';
 import { Feed, encodeBatch, makeStore, microtask } from './support.js';
 
 const codeOf = (action: () => unknown): string | undefined => {
@@ -286,5 +287,57 @@ describe('store', () => {
     expect(store.stats().refusedBatches).toBe(refused);
     expect(store.stats().memoryBytes).toBeLessThan(1024 * 1024);
     store.end();
+  });
+});
+
+describe('a full store', () => {
+  it('refuses what it has no memory for, and goes on with what it has', async () => {
+    const store = makeStore({ budget: '1 MiB' });
+    const histories: History[] = [];
+    for (;;) {
+      const name = `h${histories.length}`;
+      if (codeOf(() => histories.push(store.history(name, { bytes: 4096, capacity: 100 }))) !== undefined) break;
+    }
+    expect(histories.length).toBeGreaterThan(100);
+    const feeds = histories.map((history, index) => new Feed(store, history, index));
+    let listeners = 0;
+    let refusal: string | undefined;
+    let calls = 0;
+    for (const history of histories) {
+      for (let count = 0; count < 4096 && !refusal; ++count) {
+        refusal = codeOf(() => history.subscribe(() => ++calls));
+        if (!refusal) ++listeners;
+      }
+    }
+    expect(refusal).toBe('memory_full');
+    expect(listeners).toBeGreaterThan(500);
+    expect(store.handles().listeners).toBe(listeners);
+    const stats = store.stats();
+    expect(stats.memoryBytes).toBeLessThanOrEqual(stats.budgetBytes);
+    // What comes now is taken, or refused and counted: record by record, or a batch at a time.
+    let pushed = 0;
+    let refusedPushes = 0;
+    for (let round = 0; round < 50; ++round) {
+      for (const feed of feeds) {
+        try {
+          feed.push(2, () => JSON.stringify('x'.repeat(200)));
+          pushed += 2;
+        } catch {
+          refusedPushes += 1;
+        }
+      }
+    }
+    const after = store.stats();
+    expect(after.records + after.refusedRecords).toBe(pushed);
+    expect(after.refusedBatches).toBe(refusedPushes);
+    // Everything ends, and then there is room again.
+    for (const history of histories.slice(0, -1)) history.end();
+    histories.at(-1)?.subscribe(() => ++calls);
+    calls = 0;
+    feeds.at(-1)?.push(1);
+    await microtask();
+    expect(calls).toBeGreaterThan(0);
+    store.end();
+    expect(store.handles().total).toBe(0);
   });
 });
