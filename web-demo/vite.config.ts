@@ -16,5 +16,5 @@ export default defineConfig({
     sourcemap: false,
   },
   server: { host: '127.0.0.1', proxy: { '/v1': { target: server, ws: true } } },
-  test: { include: ['test/**/*.test.ts', 'feeds/**/*.test.mjs'], environment: 'node' },
+  test: { include: ['test/**/*.test.ts', 'feeds/**/*.test.mjs'], environment: 'node', testTimeout: 30_000 },
 });

@@ -52,8 +52,8 @@ async function drawnCharts(page: Page): Promise<number> {
 }
 
 const kViews = [
-  { name: 'light', colorScheme: 'light', viewport: { width: 1360, height: 1060 } },
-  { name: 'dark', colorScheme: 'dark', viewport: { width: 1360, height: 1060 } },
+  { name: 'light', colorScheme: 'light', viewport: { width: 1360, height: 900 } },
+  { name: 'dark', colorScheme: 'dark', viewport: { width: 1360, height: 900 } },
   { name: 'narrow', colorScheme: 'light', viewport: { width: 390, height: 844 } },
 ] as const;
 
@@ -81,7 +81,7 @@ for (const { name, colorScheme, viewport } of kViews) {
       () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
     );
     expect(overflowPx).toBe(0);
-    const picture = await page.screenshot({ fullPage: name === 'narrow' });
+    const picture = await page.screenshot({ fullPage: true });
     if (kLookAt) {
       mkdirSync(kLookAt, { recursive: true });
       writeFileSync(`${kLookAt}/${name}.png`, picture);

@@ -34,10 +34,14 @@ test('a host record without a processor share is no sample', () => {
   expect([null, 'x', {}, { cpu: '0.5' }].map(hostSample)).toEqual([null, null, null, null]);
 });
 
-test('a row shows the words of an event, or its payload', () => {
+test('a row shows the words of an event, or its plain fields', () => {
   expect(summary({ player_id: 'p1', message: 'It is dark.' })).toEqual({ text: 'It is dark.', words: true });
   expect(summary({ name: 'Ada', text: 'hello\nthere' })).toEqual({ text: 'Ada: hello there', words: true });
   expect(summary({ level: 'info', logger: 'net', text: 'listening' }).text).toBe('net: listening');
-  expect(summary({ message: 7, hp: 3 })).toEqual({ text: '{"message":7,"hp":3}', words: false });
+  expect(summary({ message: 7, hp: 3, at: [1], open: true })).toEqual({
+    text: 'message 7, hp 3, open true',
+    words: false,
+  });
+  expect(summary({ at: [1, 2] }).text).toBe('{"at":[1,2]}');
   expect([null, 'x', [1]].map((data) => summary(data).text)).toEqual(['null', 'x', '[1]']);
 });

@@ -4,6 +4,7 @@ import 'uplot/dist/uPlot.min.css';
 import type { RingSeries } from '../logic/ring-series.ts';
 import { scaleTop } from '../logic/scale.ts';
 
+const kLabelPx = 54;
 const kWindowMaxS = 300;
 const kWindowMinS = 60;
 const kFont = '11px system-ui, sans-serif';
@@ -107,9 +108,14 @@ function optionsFor(parent: HTMLElement, settings: Settings): uPlot.Options {
         grid: { show: false },
         ticks: { show: false },
         space: 90,
+        // A label that the right edge would cut is left out.
+        filter: (chart, times) =>
+          times.map((time) => (chart.valToPos(time, 'x') > chart.width - axisPx - kLabelPx / 2 ? null : time)),
         incrs: [15, 30, 60, 120],
         values: (_, times, __, ___, incrementS) =>
-          times.map((time) => new Date(time * 1000).toTimeString().slice(0, incrementS < 60 ? 8 : 5)),
+          times.map((time) =>
+            time === null ? '' : new Date(time * 1000).toTimeString().slice(0, incrementS < 60 ? 8 : 5),
+          ),
       },
       {
         size: axisPx,

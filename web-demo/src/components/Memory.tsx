@@ -76,7 +76,7 @@ export function Memory({ sampler }: { readonly sampler: Sampler }) {
           lines={kBytes}
           version={sample.version}
           format={bytes}
-          top={store.budgetBytes}
+          base={1024}
           axisPx={kAxisPx}
         />
       </div>

@@ -1,4 +1,4 @@
-// What a row of the list says of an event: its own words where it has some, else its payload.
+// What a row of the list says of an event: its own words where it has some, else the plain fields of its payload.
 
 import { oneLine } from './format.ts';
 
@@ -18,6 +18,10 @@ export function summary(data: unknown): Summary {
       const who = [fields['name'], fields['logger']].find((each) => typeof each === 'string' && each);
       return { text: oneLine(typeof who === 'string' ? `${who}: ${words}` : words), words: true };
     }
+    return { text: oneLine(Object.entries(fields).filter(isPlain).map(field).join(', ') || data), words: false };
   }
   return { text: oneLine(data), words: false };
 }
+
+const isPlain = ([, value]: [string, unknown]) => typeof value !== 'object' && value !== '';
+const field = ([name, value]: [string, unknown]) => `${name} ${String(value)}`;
