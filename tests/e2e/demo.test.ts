@@ -175,3 +175,18 @@ test('a message that is refused says so, and what was typed is not lost', async 
   await page.locator('[data-testid=chat-receipt].bad').waitFor();
   expect(await page.getByTestId('chat-text').inputValue()).toBe('into the void');
 });
+
+test('the page leaves no listener behind when channels are switched', async () => {
+  await publisher.publishMany('game', 50);
+  const { page, problems } = await openDemo(browser, server.url);
+  await page.locator('[data-testid=row][data-seq="50"]').waitFor();
+  const handles = () => page.evaluate(() => window.__ringfence!.store.handles());
+  const before = await handles();
+  expect(before.listeners).toBeGreaterThan(0);
+  for (let round = 0; round < 20; ++round) {
+    for (const tab of ['chat', 'host', 'log', 'game']) await page.getByTestId(`tab-${tab}`).click();
+  }
+  await page.locator('[data-testid=row][data-seq="50"]').waitFor();
+  expect(await handles()).toEqual(before);
+  expect(await problems()).toEqual([]);
+});

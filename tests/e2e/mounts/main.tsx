@@ -5,7 +5,7 @@ import { StrictMode, useEffect } from 'react';
 import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
 import { connect, createStore, type Client, type History, type Store } from 'ringfence';
-import { useConnection, useHistory } from 'ringfence/react';
+import { useConnection, useHistory, useSubscription } from 'ringfence/react';
 
 export interface Mounts {
   readonly store: Store;
@@ -26,14 +26,13 @@ const counts = { effects: 0, undone: 0, rowsMax: 0 };
 function Panel({ client, history }: { readonly client: Client; readonly history: History }) {
   const { items } = useHistory(history, { last: 20 });
   const { status } = useConnection(client);
+  useSubscription(client, 'mounts', history, { last: 20 });
   useEffect(() => {
     ++counts.effects;
-    const subscription = client.subscribe('mounts', history, { last: 20 });
     return () => {
       ++counts.undone;
-      subscription.end();
     };
-  }, [client, history]);
+  }, []);
   counts.rowsMax = Math.max(counts.rowsMax, items.length);
   return (
     <ul aria-label={status}>
