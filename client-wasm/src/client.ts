@@ -68,6 +68,7 @@ class ClientImpl implements Client, StoreClient {
       nextId: () => this.#nextId++,
       send: (text) => this.#connection.send(text),
       isOpen: () => this.#connection.isOpen,
+      cut: (reason) => this.#connection.cut(reason),
       resumed: (lastResume) => this.#connection.update({ lastResume }),
       error: (error) => this.#error(error),
     });

@@ -130,7 +130,11 @@ export class Core {
 
   addHistory(name: string, recordsMax: number, bytesMax: number, ageMaxMs: number): number {
     const id = this.#native.addHistory(name, recordsMax, bytesMax, ageMaxMs * 1000);
-    if (id === 0) this.#check(this.#native.error(), `history ${JSON.stringify(name)}`);
+    if (id === 0) {
+      const { capacityBytes, declaredBytes } = this.storeNumbers();
+      const left = `${bytesMax} bytes asked for, ${capacityBytes - declaredBytes} of ${capacityBytes} not set aside yet`;
+      this.#check(this.#native.error(), `history ${JSON.stringify(name)} (${left})`);
+    }
     return id;
   }
 

@@ -17,6 +17,9 @@ import {
   unsubscribeMessage,
 } from './wire.js';
 
+/** Answers waited for, at most: a server that gives none is left. */
+const REQUESTS_MAX = 10_000;
+
 interface Entry {
   readonly channel: string;
   readonly history: HistoryImpl<unknown>;
@@ -32,6 +35,7 @@ export interface SubscriptionEvents {
   nextId(): number;
   send(text: string): void;
   isOpen(): boolean;
+  cut(reason: string): void;
   resumed(resume: Resume): void;
   error(error: Error): void;
 }
@@ -194,8 +198,17 @@ export class Subscriptions {
   #request(entry: Entry): void {
     const id = this.#events.nextId();
     entry.requestId = id;
-    this.#requests.set(id, entry);
+    this.#track(id, entry);
     this.#events.send(subscribeMessage({ id, channel: entry.channel, after: this.#place(entry), last: entry.last }));
+  }
+
+  #track(id: number, entry: Entry | undefined): void {
+    this.#requests.set(id, entry);
+    if (this.#requests.size <= REQUESTS_MAX) return;
+    this.#events.error(
+      new RingfenceError('too_many_requests', `the server has left ${REQUESTS_MAX} requests unanswered`),
+    );
+    this.#events.cut('no answers');
   }
 
   #subscribed(message: Subscribed): boolean {
@@ -284,7 +297,7 @@ export class Subscriptions {
     this.#answered(entry);
     if (!told || !this.#events.isOpen()) return;
     const id = this.#events.nextId();
-    this.#requests.set(id, undefined);
+    this.#track(id, undefined);
     this.#events.send(unsubscribeMessage(id, entry.channel));
   }
 

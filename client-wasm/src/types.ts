@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // The public types of the package. Units: `bytes` are bytes, `...Ms` milliseconds, `time` milliseconds since 1970-01-01
 // (with the server's microseconds as a fraction). Nothing here does any work.
 
@@ -108,7 +109,7 @@ export interface History<T = unknown> {
   window(selector: Selector): Window<T>;
   /** The row of one record; undefined if it is not held. */
   at(seq: number): Row<T> | undefined;
-  /** Called after changes, once a notification. @throws RingfenceError `too_many_subscriptions` above 4,096. */
+  /** Called after changes, once a notification. @throws RingfenceError `too_many_subscriptions` above 4,096, `memory_full`. */
   subscribe(listener: () => void): Handle;
   stats(): HistoryStats;
   /** Evicts all records. The place in the channel stays: what was cleared does not come again. */
@@ -185,7 +186,7 @@ export interface Store {
   /**
    * Declares a history. Its `bytes` are set aside at once: one that does not fit is refused here, not later.
    * @throws RangeError for an option out of its bounds
-   * @throws RingfenceError `over_budget`, `duplicate_name`
+   * @throws RingfenceError `over_budget`, `duplicate_name`, `memory_full` (listeners and histories took what is not records)
    */
   history<T = unknown>(name: string, options?: HistoryOptions<T>): History<T>;
   /** The live counts, for tests of leaks. */

@@ -278,6 +278,18 @@ describe('subscribe', () => {
     expect(timers.pending).toBe(0);
   });
 
+  it('leaves a server that gives no answers', () => {
+    const { client, socket, store, timers, errors } = makeRig();
+    const history = store.history('a');
+    socket().welcome();
+    for (let round = 0; round <= 5000 && client.state.status === 'open'; ++round) {
+      client.subscribe('a', history).end();
+      timers.advance(0);
+    }
+    expect(client.state).toMatchObject({ status: 'waiting', lastClose: 'no answers' });
+    expect(codes(errors)).toEqual(['too_many_requests']);
+  });
+
   it('ignores the answer to a subscribe that was left meanwhile', () => {
     const { client, socket, store, timers } = makeRig();
     const history = store.history('a');

@@ -147,7 +147,7 @@ describe('the package', () => {
           exactOptionalPropertyTypes: true,
           noUncheckedIndexedAccess: true,
           types: [],
-          lib: ['ES2022', 'DOM', 'ESNext.Disposable'],
+          lib: ['ES2022', 'DOM'],
           skipLibCheck: false,
         },
         files: ['user.ts'],

@@ -40,6 +40,9 @@ describe('store', () => {
     const { capacityBytes } = store.stats();
     store.history('a', { bytes: capacityBytes - 8192 });
     expect(codeOf(() => store.history('b', { bytes: 16384 }))).toBe('over_budget');
+    expect(() => store.history('b', { bytes: 16384 })).toThrow(
+      `history "b" (16384 bytes asked for, 8192 of ${capacityBytes} not set aside yet) was refused: over_budget`,
+    );
     expect(codeOf(() => store.history('a', { bytes: 4096 }))).toBe('duplicate_name');
     const last = store.history('c', { bytes: 8192 });
     expect(codeOf(() => store.history('d', { bytes: 4096 }))).toBe('over_budget');
