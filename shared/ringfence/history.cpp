@@ -87,7 +87,7 @@ void History::skip_to(std::uint64_t seq) {
 
 Slice History::read(std::uint64_t after, std::uint32_t bytes_max) const {
   Slice slice;
-  if (empty() || after >= last_seq_) return slice;
+  if (empty() || after >= segments_.back()->last_seq) return slice;  // last_seq_ may be skipped past what is held
   Place place = place_behind(after);
   const SegmentRef& segment = segments_[place.segment];
   slice.segment = segment;

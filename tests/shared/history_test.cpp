@@ -172,6 +172,16 @@ TEST_CASE("History takes a section under its own seqs and skips what it has", "[
   CHECK(history.read(6, 1000).prev_seq == 6);
 }
 
+TEST_CASE("History reads nothing behind what it holds where it was told to skip on", "[history]") {
+  TestPool test;
+  History history = make(test, 100);
+  REQUIRE(history.append(0, "t", "1").ok());
+  history.skip_to(9);
+  CHECK(read_all(history, 0, 1000) == std::vector<std::string>{"1"});
+  CHECK(history.read(1, 1000).count == 0);
+  CHECK(history.read(5, 1000).count == 0);
+}
+
 TEST_CASE("History skips only records of a section that are too large, and counts them", "[history]") {
   TestPool test;
   History history = make(test, 100, 4096);
