@@ -41,7 +41,7 @@ stop_all() {
 trap 'stopping=1' INT TERM HUP
 trap stop_all EXIT
 
-start build/release/ringfence-server --port "$port" --static web-demo/dist --log-channel log
+start build/release/ringfence-server --port "$port" --static web-demo/dist --log-channel log --log-channel log
 server=$!
 until port_taken; do
   kill -0 "$server" 2> /dev/null || { wait "$server" || exit 1; exit 1; }

@@ -110,18 +110,18 @@ setup_npm() {
   stamp npm "$input"
 }
 
-# The browser of the tests, in CHROMIUM_PATH: the package's, or the binary that an npm package carries where the
+# The browser of the tests, in RINGFENCE_CHROMIUM: the package's, or the binary that an npm package carries where the
 # distribution has none.
 setup_browser() {
   local name
   for name in chromium google-chrome-stable; do
-    if CHROMIUM_PATH=$(command -v "$name"); then
-      export CHROMIUM_PATH
+    if RINGFENCE_CHROMIUM=$(command -v "$name"); then
+      export RINGFENCE_CHROMIUM
       return
     fi
   done
-  export CHROMIUM_PATH="$CACHE/browser/chromium"
-  if [ ! -x "$CHROMIUM_PATH" ]; then
+  export RINGFENCE_CHROMIUM="$CACHE/browser/chromium"
+  if [ ! -x "$RINGFENCE_CHROMIUM" ]; then
     say "Chromium from npm into .cache/browser"
     setup_browser_from_npm || missing "no Chromium for the browser tests: install one as 'chromium' in PATH"
   fi
