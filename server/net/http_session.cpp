@@ -68,7 +68,8 @@ void HttpSession::take_head() {
   const std::size_t skipped = buffered_ - text.size();
   const std::size_t found = text.find("\r\n\r\n");
   const std::size_t head_bytes = std::min(found, text.size());
-  const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(head_bytes), '\n'));
+  const auto lines =
+      static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(head_bytes), '\n'));
   if (head_bytes + 4 > limits.http_header_bytes || lines > kFieldLinesMax)
     return refuse(HttpError::header_too_large, "the head of a request may have " +
                                                    std::to_string(limits.http_header_bytes) + " bytes and " +
@@ -146,8 +147,7 @@ void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
     offered.append(it->value().data(), it->value().size());
   }
   const auto choice = choose_ws_protocol(offered);
-  if (!choice)
-    return fail(HttpError::unsupported_protocol, "the sub-protocols are ringfence.v1 and ringfence.v1.json");
+  if (!choice) return fail(HttpError::unsupported_protocol, "the sub-protocols are ringfence.v1 and ringfence.v1.json");
   if (buffered_ > 0) return refuse(HttpError::bad_request, "a client must wait for the answer to its upgrade");
   state_ = State::ended;
   shard_hook.unlink();
@@ -220,6 +220,7 @@ void HttpSession::abandon() {
 void HttpSession::end() {
   if (state_ == State::ended) return;
   state_ = State::ended;
+  if (shard_hook.is_linked()) shard_hook.unlink();
   ErrorCode ignored;
   socket_.close(ignored);  // the operation in flight ends with an error and lets go of us
   slot_.reset();

@@ -35,7 +35,7 @@ Shard::Shard(Hub& hub, unsigned index)
 Shard::~Shard() {
   hub_.inbox(index_).detach();
   // Before io_ destroys the operations that hold them: an ended session no longer needs its shard.
-  while (!sessions_.empty()) sessions_.front().abandon();
+  abandon_all();
 }
 
 void Shard::run() { io_.run(); }
@@ -240,12 +240,20 @@ void Shard::check_stopped() {
     });
     return;
   }
-  while (!sessions_.empty()) {
-    ++left_;
-    sessions_.front().abandon();
-  }
+  left_ = abandon_all();
   drop_cuts();
   io_.stop();
+}
+
+// Each out of the list first: an end need not do that.
+std::size_t Shard::abandon_all() {
+  std::size_t count = 0;
+  for (; !sessions_.empty(); ++count) {
+    ShardSession& session = sessions_.front();
+    sessions_.pop_front();
+    session.abandon();
+  }
+  return count;
 }
 
 }  // namespace ringfence

@@ -88,6 +88,7 @@ class Shard {
   void sweep();
   void begin_stop();
   void check_stopped();
+  std::size_t abandon_all();
   void release_if_unused(Feed& feed);
 
   Hub& hub_;
