@@ -3,8 +3,8 @@
 #include <utility>
 
 #include <boost/beast/websocket/rfc6455.hpp>
-#include <spdlog/spdlog.h>
 
+#include "log.h"
 #include "net/query.h"
 #include "protocol/replies.h"
 
@@ -125,14 +125,14 @@ void WsSession::sweep(std::int64_t now_ms) {
       // No close frame: it would have to stand in the middle of the message that does not get through.
       shard_.counters().stalled_closed.add(1);
       abandon();
-      return spdlog::warn("connection {}: write_stalled: nothing could be written for {} ms, reset", slot_.id(), stall_ms);
+      return logger("ws")->warn("connection {}: write_stalled: nothing could be written for {} ms, reset", slot_.id(), stall_ms);
     }
   }
   const std::int64_t silent_ms = now_ms - heard_at_ms_;
   if (silent_ms > limits.dead_after_ms) {
     shard_.counters().dead_closed.add(1);
     abandon();
-    return spdlog::info("connection {}: nothing heard for {} ms, reset", slot_.id(), silent_ms);
+    return logger("ws")->info("connection {}: nothing heard for {} ms, reset", slot_.id(), silent_ms);
   }
   if (silent_ms > limits.ping_interval_ms && !pinging_) {
     pinging_ = true;
