@@ -29,9 +29,7 @@ bool is_loopback(const std::string& host) {
 
 }  // namespace
 
-std::uint32_t Options::default_threads() noexcept {
-  return std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
-}
+std::uint32_t Options::default_threads() noexcept { return std::clamp(std::thread::hardware_concurrency(), 1u, 8u); }
 
 bool parse_size(const std::string& text, std::uint64_t& bytes) {
   std::uint64_t value = 0;

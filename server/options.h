@@ -27,9 +27,9 @@ struct PipeOptions {
   std::string url = "ws://127.0.0.1:8080/v1/ws";
   std::string channel;
   std::string type = "message";
-  std::uint32_t window_lines = 512;         // published and not yet acknowledged
+  std::uint32_t window_lines = 512;          // published and not yet acknowledged
   std::uint64_t window_bytes = 1024 * 1024;  // the same in bytes; one line may pass it
-  std::uint32_t reconnect_s = 30;           // without a connection before it gives up
+  std::uint32_t reconnect_s = 30;            // without a connection before it gives up
 };
 
 struct Options {
@@ -40,8 +40,8 @@ struct Options {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any; Server::port() tells
   std::uint32_t threads = default_threads();
-  std::string static_dir;  // empty: no files are served
-  bool insecure = false;   // allows any address without authentication
+  std::string static_dir;                  // empty: no files are served
+  bool insecure = false;                   // allows any address without authentication
   std::vector<std::string> allow_origins;  // besides the server's own host; "*" is any
   std::uint64_t memory_budget_bytes = kMemoryBudgetDefault;
   std::string log_level = "info";

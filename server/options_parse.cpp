@@ -18,8 +18,8 @@ namespace {
 
 enum class Unit : std::uint8_t { bytes, count, ms, s };
 
-using Field = std::variant<std::uint32_t*, std::uint64_t*, std::uint16_t*, std::string*, bool*,
-                           std::vector<std::string>*>;
+using Field =
+    std::variant<std::uint32_t*, std::uint64_t*, std::uint16_t*, std::string*, bool*, std::vector<std::string>*>;
 
 struct Row {
   const char* group;
@@ -43,8 +43,13 @@ std::vector<Row> serve_rows(Options& o) {
       {"Listening", "threads", &o.threads, "threads, each with its own connections", Unit::count, 1, 64},
       {"Listening", "static", &o.static_dir, "folder of files to serve over HTTP", {}, 0, 0, "DIR"},
       {"Listening", "insecure", &o.insecure, "allow any address without authentication"},
-      {"Listening", "allow-origin", &o.allow_origins,
-       "origin of web pages that may connect, besides the server's own host; may be repeated; * is any", {}, 0, 0,
+      {"Listening",
+       "allow-origin",
+       &o.allow_origins,
+       "origin of web pages that may connect, besides the server's own host; may be repeated; * is any",
+       {},
+       0,
+       0,
        "ORIGIN"},
       {"Logs", "log-level", &o.log_level, "trace, debug, info, warn, error or off", {}, 0, 0, "LEVEL"},
       {"Logs", "log-channel", &o.log_channel, "publish the server's log lines on this channel", {}, 0, 0, "NAME"},
@@ -130,9 +135,12 @@ std::string default_text(const Row& row) {
   return std::visit(
       [&row](auto* field) -> std::string {
         using T = std::remove_pointer_t<decltype(field)>;
-        if constexpr (std::is_same_v<T, std::string>) return *field;
-        else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, std::vector<std::string>>) return {};
-        else return number_text(row, *field);
+        if constexpr (std::is_same_v<T, std::string>)
+          return *field;
+        else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, std::vector<std::string>>)
+          return {};
+        else
+          return number_text(row, *field);
       },
       row.field);
 }
@@ -155,10 +163,14 @@ void set(const Row& row, const std::vector<std::string>& values) {
   std::visit(
       [&](auto* field) {
         using T = std::remove_pointer_t<decltype(field)>;
-        if constexpr (std::is_same_v<T, std::string>) *field = last;
-        else if constexpr (std::is_same_v<T, std::vector<std::string>>) *field = values;
-        else if constexpr (std::is_same_v<T, bool>) *field = last == "true";
-        else *field = static_cast<T>(number(last));
+        if constexpr (std::is_same_v<T, std::string>)
+          *field = last;
+        else if constexpr (std::is_same_v<T, std::vector<std::string>>)
+          *field = values;
+        else if constexpr (std::is_same_v<T, bool>)
+          *field = last == "true";
+        else
+          *field = static_cast<T>(number(last));
       },
       row.field);
 }
@@ -193,9 +205,8 @@ void add_environment(const std::vector<Row>& rows, std::vector<std::string>& arg
     const char* value = std::getenv(env_name(row).c_str());
     if (!value || !*value) continue;
     const std::string flag = std::string("--") + row.name;
-    const bool named = std::any_of(args.begin(), args.begin() + static_cast<std::ptrdiff_t>(given), [&](const auto& arg) {
-      return arg == flag || arg.starts_with(flag + "=");
-    });
+    const bool named = std::any_of(args.begin(), args.begin() + static_cast<std::ptrdiff_t>(given),
+                                   [&](const auto& arg) { return arg == flag || arg.starts_with(flag + "="); });
     if (named) continue;
     if (!std::holds_alternative<std::vector<std::string>*>(row.field)) {
       args.push_back(flag + "=" + value);
@@ -258,9 +269,8 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     if (arg == "--version") return {Command::print, {}, {}, "ringfence-server " RINGFENCE_VERSION "\n"};
   }
   add_environment(rows, args);
-  const bool has_config = std::any_of(args.begin(), args.end(), [](const auto& arg) {
-    return arg == "--config" || arg.starts_with("--config=");
-  });
+  const bool has_config = std::any_of(
+      args.begin(), args.end(), [](const auto& arg) { return arg == "--config" || arg.starts_with("--config="); });
   if (const char* file = std::getenv("RINGFENCE_CONFIG"); file && *file && !has_config)
     args.push_back(std::string("--config=") + file);
 
@@ -279,8 +289,7 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     parsed.command = Command::pipe;
     if (!valid_channel_name(parsed.pipe.channel))
       throw UsageError("pipe --channel: '" + parsed.pipe.channel + "' is not a channel name: [A-Za-z0-9_:.-]{1,128}");
-    if (!valid_type(parsed.pipe.type))
-      throw UsageError("pipe --type: not 1 to 255 bytes without control characters");
+    if (!valid_type(parsed.pipe.type)) throw UsageError("pipe --type: not 1 to 255 bytes without control characters");
   } else {
     if (parsed.serve.host == "localhost") parsed.serve.host = "127.0.0.1";
     static constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};

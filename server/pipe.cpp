@@ -1,5 +1,6 @@
 #include "pipe.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,7 +55,8 @@ Url parse_url(const std::string& url) {
     parts.host = authority.substr(0, colon);
     parts.port = authority.substr(colon + 1);
   }
-  if (parts.host.starts_with('[') && parts.host.ends_with(']')) parts.host = parts.host.substr(1, parts.host.size() - 2);
+  if (parts.host.starts_with('[') && parts.host.ends_with(']'))
+    parts.host = parts.host.substr(1, parts.host.size() - 2);
   if (parts.host.empty() || parts.port.empty()) throw UsageError("pipe --url: '" + url + "' has no host or port");
   return parts;
 }
@@ -75,12 +77,15 @@ class Pipe {
         timer_(io_),
         hold_timer_(io_),
         signals_(io_, SIGINT, SIGTERM),
-        lines_(kLineBytesMaxUnknown) {}
+        lines_(kLineBytesMaxUnknown),
+        input_flags_(::fcntl(input, F_GETFL)) {}
 
   int run(std::FILE* report) {
     signals_.async_wait([this](ErrorCode error, int) { on_signal(error); });
     connect();
     io_.run();
+    // Asio made the descriptor non-blocking, and a terminal's is shared with the shell and with stderr.
+    if (input_flags_ >= 0) (void)::fcntl(input_.native_handle(), F_SETFL, input_flags_);
     std::string text = "sent " + std::to_string(sent_) + ", refused " + std::to_string(refused_total_);
     const char* before = " (";
     for (const auto& [code, count] : refused_) {
@@ -152,11 +157,12 @@ class Pipe {
     timer_.cancel();
     if (finished_) return;
     // A close frame comes behind all answers: what has none by then was not taken.
-    if (error == websocket::error::closed && ws_->reason().code != websocket::close_code::internal_error)
+    if (error == websocket::error::closed && ws_->reason().code != websocket::close_code::internal_error) {
       todo_.insert(todo_.begin(), under_way_.begin(), under_way_.end());
-    else
+    } else {
       unknown_ += under_way_.size();
-    for (const Line& line : under_way_) window_bytes_ -= error == websocket::error::closed ? 0 : line.message->size();
+      for (const Line& line : under_way_) window_bytes_ -= line.message->size();
+    }
     under_way_.clear();
     const bool was_open = std::exchange(open_, false);
     writing_ = false;
@@ -255,6 +261,7 @@ class Pipe {
 
   void take_error(const Json& message) {
     const std::string code = message.value("code", std::string("unknown"));
+    if (code == "too_many_errors") return;  // the server closes next; what it did not answer is published again
     const auto line = remove(message);
     if (!line) return;
     if (code != "overloaded" && code != "rate_limited") return refuse(code);
@@ -374,6 +381,7 @@ class Pipe {
   websocket::response_type response_;
   boost::beast::flat_buffer buffer_;
   LineBuffer lines_;
+  const int input_flags_;
   std::deque<Line> todo_;       // read, not yet written; by id
   std::deque<Line> under_way_;  // written, not yet answered
   std::size_t window_bytes_ = 0;

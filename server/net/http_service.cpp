@@ -18,7 +18,8 @@ http::message_generator HttpService::answer(const Request& request, const ReplyT
   }
   const std::string_view path = target.substr(0, target.find('?'));
   if (path == "/v1/health")
-    return json_reply(to, stopping_.load(std::memory_order_relaxed) ? http::status::service_unavailable : http::status::ok,
+    return json_reply(to,
+                      stopping_.load(std::memory_order_relaxed) ? http::status::service_unavailable : http::status::ok,
                       health_json());
   if (path == "/v1/monitoring/ledger") return json_reply(to, http::status::ok, ledger_json());
   if (path == "/v1" || path.starts_with("/v1/")) {
@@ -53,17 +54,20 @@ std::string HttpService::health_json() const {
       {"gaps", stats.gaps},
       {"missed", stats.missed},
       {"waits_for_memory", stats.waits_for_memory},
-      {"closed", {{"stalled", stats.stalled_closed},
-                  {"dead", stats.dead_closed},
-                  {"errors", stats.errors_closed},
-                  {"invalid_utf8", stats.invalid_utf8}}},
+      {"closed",
+       {{"stalled", stats.stalled_closed},
+        {"dead", stats.dead_closed},
+        {"errors", stats.errors_closed},
+        {"invalid_utf8", stats.invalid_utf8}}},
       {"refused", refused},
-      {"http", {{"requests", get(counters_.requests)},
-                {"errors", get(counters_.errors)},
-                {"timeouts", get(counters_.timeouts)},
-                {"connections_refused", get(counters_.refused)},
-                {"accept_errors", get(counters_.accept_errors)}}},
-  }.dump();
+      {"http",
+       {{"requests", get(counters_.requests)},
+        {"errors", get(counters_.errors)},
+        {"timeouts", get(counters_.timeouts)},
+        {"connections_refused", get(counters_.refused)},
+        {"accept_errors", get(counters_.accept_errors)}}},
+  }
+      .dump();
 }
 
 std::string HttpService::ledger_json() const {

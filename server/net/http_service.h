@@ -29,9 +29,9 @@ namespace ringfence {
 // Of the listener and the HTTP sessions.
 struct HttpCounters {
   std::atomic<std::uint64_t> requests{0};
-  std::atomic<std::uint64_t> errors{0};        // answered with 4xx or 5xx of our own making
-  std::atomic<std::uint64_t> timeouts{0};      // connections ended for want of a request, or of progress
-  std::atomic<std::uint64_t> refused{0};       // at --connections, with 503
+  std::atomic<std::uint64_t> errors{0};    // answered with 4xx or 5xx of our own making
+  std::atomic<std::uint64_t> timeouts{0};  // connections ended for want of a request, or of progress
+  std::atomic<std::uint64_t> refused{0};   // at --connections, with 503
   std::atomic<std::uint64_t> accept_errors{0};
 };
 

@@ -14,6 +14,16 @@ namespace ringfence {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
+namespace {
+
+// 16 bytes in base64 (RFC 6455, section 4.1).
+bool valid_ws_key(std::string_view key) noexcept {
+  static constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  return key.size() == 24 && key.ends_with("==") && key.find_first_not_of(kBase64) == 22;
+}
+
+}  // namespace
+
 void HttpSession::start(Shard& shard, Socket&& socket, ConnectionSlot&& slot, HttpService& service) {
   const Self self(new HttpSession(shard, std::move(socket), std::move(slot), service));
   shard.add(*self);
@@ -148,6 +158,11 @@ void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
   }
   const auto choice = choose_ws_protocol(offered);
   if (!choice) return fail(HttpError::unsupported_protocol, "the sub-protocols are ringfence.v1 and ringfence.v1.json");
+  // Asked here, as Beast would refuse in words of its own.
+  if (field(http::field::sec_websocket_version) != "13")
+    return fail(HttpError::bad_request, "Sec-WebSocket-Version must be 13");
+  if (request.count(http::field::sec_websocket_key) != 1 || !valid_ws_key(field(http::field::sec_websocket_key)))
+    return fail(HttpError::bad_request, "there must be one Sec-WebSocket-Key, of 16 bytes in base64");
   if (buffered_ > 0) return refuse(HttpError::bad_request, "a client must wait for the answer to its upgrade");
   state_ = State::ended;
   shard_hook.unlink();

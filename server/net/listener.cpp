@@ -169,8 +169,9 @@ void Listener::back_off(const ErrorCode& error) {
   ++errors_unlogged_;
   const std::int64_t now = Shard::now_ms();
   if (logged_at_ms_ == 0 || now - logged_at_ms_ >= kLogEveryMs) {
-    logger("listener")->warn("accept failed {} times, last: {}; open connections: {}", errors_unlogged_, error.message(),
-                             service_.connections());
+    logger("listener")
+        ->warn("accept failed {} times, last: {}; open connections: {}", errors_unlogged_, error.message(),
+               service_.connections());
     logged_at_ms_ = now;
     errors_unlogged_ = 0;
   }

@@ -58,7 +58,7 @@ bool plain_path(std::string_view path) noexcept {
 
 struct File {
   boost::beast::file_posix file;
-  struct stat status {};
+  struct stat status{};
 };
 
 std::optional<File> open_file(const std::string& path) {

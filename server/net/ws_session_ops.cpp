@@ -107,7 +107,8 @@ void WsSession::answer_error(std::string_view id, Error code, std::string_view m
     errors_since_ms_ = now_ms;
     errors_ = 0;
   }
-  if (++errors_ > shard_.hub().limits().errors_max) {
+  // Overload is not of the client's making.
+  if (code != Error::overloaded && ++errors_ > shard_.hub().limits().errors_max) {
     shard_.hub().count_refused(Error::too_many_errors);
     shard_.counters().errors_closed.add(1);
     close_code_ = boost::beast::websocket::close_code::policy_error;

@@ -1,0 +1,149 @@
+#include "options.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "support/catch.h"
+
+using namespace ringfence;
+
+namespace {
+
+ParsedOptions parse(std::vector<const char*> args) {
+  args.insert(args.begin(), "ringfence-server");
+  return parse_options(static_cast<int>(args.size()), args.data());
+}
+
+std::string usage_error(const std::vector<const char*>& args) {
+  try {
+    check_options(parse(args).serve);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+struct Environment {
+  Environment(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
+  ~Environment() { ::unsetenv(name_); }
+  const char* name_;
+};
+
+struct TemporaryFile {
+  explicit TemporaryFile(const std::string& text) {
+    path = (std::filesystem::temp_directory_path() / ("ringfence-options-" + std::to_string(::getpid()))).string();
+    std::ofstream(path) << text;
+  }
+  ~TemporaryFile() { std::filesystem::remove(path); }
+  std::string path;
+};
+
+bool one_line(const std::string& text) { return !text.empty() && text.find('\n') == std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("Options have defaults that pass their own checks", "[options]") {
+  const auto parsed = parse({});
+  CHECK(parsed.command == Command::serve);
+  CHECK(parsed.serve.host == "127.0.0.1");
+  CHECK(parsed.serve.port == 8080);
+  CHECK(parsed.serve.limits.valid());
+  check_options(parsed.serve);
+}
+
+TEST_CASE("Options take sizes with units and refuse what is none or out of range", "[options]") {
+  CHECK(parse({"--message-bytes", "128KiB"}).serve.limits.message_bytes == 128 * 1024);
+  CHECK(parse({"--history-memory=16MiB"}).serve.limits.history_memory_bytes == 16u << 20);
+  CHECK(parse({"--history-bytes", "8192"}).serve.limits.history_bytes_max == 8192);
+  for (const char* wrong : {"64kb", "", "-1", "1e6", "64KiBs", "99999999999999999999", "1", "65MiB"})
+    CHECK(usage_error({"--message-bytes", wrong}).find("--message-bytes") != std::string::npos);
+  for (const char* wrong : {"65536", "-1", "http", "80x"})
+    CHECK(usage_error({"--port", wrong}) == std::string("--port: '") + wrong + "' is not in 0..65535");
+  CHECK(one_line(usage_error({"--connections", "0"})));  // zero is never "unlimited"
+}
+
+TEST_CASE("Options refuse what they do not know, in one line", "[options]") {
+  for (const char* wrong : {"--portt", "serve", "-x", "--no-such-thing=1"}) CHECK(one_line(usage_error({wrong})));
+  CHECK(one_line(usage_error({"--port"})));
+  CHECK(one_line(usage_error({"--log-level", "loud"})));
+  CHECK(one_line(usage_error({"--log-channel", "a b"})));
+}
+
+TEST_CASE("The command line goes before the environment, that before the file", "[options]") {
+  const TemporaryFile file(
+      "port = 7001\nchannels = 7002\nmessage-bytes = \"16KiB\"\nallow-origin = [\"http://a\", \"http://b\"]\n");
+  const std::string config = "--config=" + file.path;
+  const Environment channels("RINGFENCE_CHANNELS", "7003");
+  const Environment flush("RINGFENCE_FLUSH_MS", "7");
+  const auto parsed = parse({config.c_str(), "--flush-ms", "8"}).serve;
+  CHECK(parsed.port == 7001);
+  CHECK(parsed.limits.channels_max == 7003);
+  CHECK(parsed.limits.flush_ms == 8);
+  CHECK(parsed.limits.message_bytes == 16 * 1024);
+  CHECK(parsed.allow_origins == std::vector<std::string>{"http://a", "http://b"});
+
+  const Environment by_environment("RINGFENCE_CONFIG", file.path.c_str());
+  CHECK(parse({}).serve.port == 7001);
+}
+
+TEST_CASE("Options repeat --allow-origin, and the environment gives it as a list", "[options]") {
+  CHECK(parse({"--allow-origin", "http://a", "--allow-origin=http://b"}).serve.allow_origins.size() == 2);
+  const Environment origins("RINGFENCE_ALLOW_ORIGIN", "http://a,http://b,http://c");
+  CHECK(parse({}).serve.allow_origins.size() == 3);
+}
+
+TEST_CASE("A config file that cannot be read, or says what is unknown, is an error", "[options]") {
+  CHECK(usage_error({"--config", "/no/such/file"}).find("/no/such/file") != std::string::npos);
+  const TemporaryFile unknown("prot = 80\n");
+  CHECK(one_line(usage_error({("--config=" + unknown.path).c_str()})));
+  const TemporaryFile wrong("port = eighty\n");
+  CHECK(one_line(usage_error({("--config=" + wrong.path).c_str()})));
+}
+
+TEST_CASE("An address that is not loopback is refused without --insecure", "[options]") {
+  for (const char* host : {"0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1"}) {
+    CHECK(one_line(usage_error({"--host", host})));
+    CHECK(usage_error({"--host", host}).find("--insecure") != std::string::npos);
+    CHECK(usage_error({"--host", host, "--insecure"}).empty());
+  }
+  for (const char* host : {"127.0.0.1", "127.1.2.3", "::1", "localhost"}) CHECK(usage_error({"--host", host}).empty());
+  CHECK(one_line(usage_error({"--host", "example.com"})));
+}
+
+TEST_CASE("Options refuse limits that contradict one another", "[options]") {
+  CHECK(one_line(usage_error({"--dead-after-ms", "1000", "--ping-interval-ms", "1000"})));
+  CHECK(one_line(usage_error({"--history-bytes", "2MiB", "--history-memory", "1MiB"})));
+  CHECK(one_line(usage_error({"--static", "/no/such/folder"})));
+}
+
+TEST_CASE("--help tells every option with its default, --version the version", "[options]") {
+  const auto help = parse({"--help"});
+  CHECK(help.command == Command::print);
+  for (const char* option : {"--host", "--message-bytes SIZE", "(64KiB)", "--write-stall-ms MS", "(30000)",
+                             "--channel NAME", "RINGFENCE_", "Exit status"})
+    CHECK(help.text.find(option) != std::string::npos);
+  CHECK(parse({"--version"}).text == "ringfence-server " RINGFENCE_VERSION "\n");
+}
+
+TEST_CASE("pipe has options of its own", "[options]") {
+  const auto parsed = parse({"pipe", "--channel", "logs", "--type", "line", "--url", "ws://127.0.0.1:1/v1/ws"});
+  CHECK(parsed.command == Command::pipe);
+  CHECK(parsed.pipe.channel == "logs");
+  CHECK(parsed.pipe.type == "line");
+  CHECK_THROWS_AS(parse({"pipe"}), UsageError);
+  CHECK_THROWS_AS(parse({"pipe", "--channel", "no spaces"}), UsageError);
+  CHECK_THROWS_AS(parse({"pipe", "--channel", "a", "--port", "80"}), UsageError);
+  CHECK_THROWS_AS(parse({"pipe", "--channel", "a", "--type", "\x01"}), UsageError);
+}
+
+TEST_CASE("size_text gives back what parse_size reads", "[options]") {
+  for (const std::uint64_t bytes : {0ull, 1ull, 1023ull, 1024ull, 1536ull, 1ull << 20, 3ull << 30, (1ull << 40) + 1}) {
+    std::uint64_t back = 1;
+    CHECK(parse_size(size_text(bytes), back));
+    CHECK(back == bytes);
+  }
+}
