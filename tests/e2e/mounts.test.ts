@@ -80,7 +80,11 @@ test(
       clientListeners: 0,
     });
 
-    // Until code is compiled and the history is full, so that nothing is left that has a reason to grow.
+    // Until code is compiled, the history is full and the largest batch has come (what is published while nothing is
+    // mounted comes at once), so that nothing is left that has a reason to grow.
+    do await cycle(20);
+    while ((await page.evaluate(() => window.mounts!.history.size)) === 0);
+    await publisher.publishMany('mounts', 1000, 'test', 'x'.repeat(200));
     const evicted = () => page.evaluate(() => window.mounts!.history.stats().evictedTotal);
     let warmUp = 0;
     do {
