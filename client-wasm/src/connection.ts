@@ -3,7 +3,7 @@
 // Owns     at most one socket and two timers: one for its state (attempt, retry) and one for the heartbeat.
 // Bounds   delays: backoff.maxMs, or what the server asked for, at most RETRY_AFTER_MS_MAX.
 import { RingfenceError, ServerError } from './errors.js';
-import type { ConnectionState, ConnectionStatus, SocketConstructor, SocketLike, Timers } from './types.js';
+import type { ConnectionState, SocketConstructor, SocketLike, Timers } from './types.js';
 import { PING_MESSAGE, SUBPROTOCOL, type ServerMessage, type Welcome, parseServerMessage } from './wire.js';
 
 const RETRY_AFTER_MS_MAX = 10 * 60 * 1000;
@@ -85,8 +85,9 @@ export class Connection {
     const { status } = this.#state;
     if (status === 'closed' || this.#socket !== undefined) return;
     this.#clearTimer();
-    this.update({ status: 'connecting', retryInMs: 0 });
     const serial = ++this.#serial;
+    this.update({ status: 'connecting', retryInMs: 0 });
+    if (serial !== this.#serial) return; // who was told has stopped it, or begun another
     this.#timer = this.#options.timers.setTimeout(
       () => this.#failed('no greeting in time'),
       this.#options.connectTimeoutMs,
@@ -125,8 +126,9 @@ export class Connection {
   stop(status: 'stopped' | 'closed'): void {
     if (this.#state.status === 'closed') return;
     const reason = status === 'stopped' ? 'disconnect()' : 'end()';
-    this.#drop(reason);
-    this.update({ status, retryInMs: 0, attempt: 0, lastClose: reason });
+    const wasGreeted = this.#drop();
+    this.update({ status, retryInMs: 0, attempt: 0, connection: undefined, lastClose: reason });
+    if (wasGreeted) this.#events.lost(reason);
   }
 
   update(change: Partial<ConnectionState>): void {
@@ -236,10 +238,7 @@ export class Connection {
     const attempt = stable ? 0 : this.#state.attempt;
     const asked = this.#retryAfterMs;
     this.#retryAfterMs = undefined;
-    this.#drop(reason);
-    // stop() may have been called by who was told of the loss.
-    const status: ConnectionStatus = this.#state.status;
-    if (status === 'stopped' || status === 'closed') return;
+    const wasGreeted = this.#drop();
     const { backoffBaseMs, backoffMaxMs, random, timers } = this.#options;
     const ceilingMs = Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(attempt, 30));
     const delayMs = asked === undefined ? random() * ceilingMs : Math.min(asked, RETRY_AFTER_MS_MAX);
@@ -251,7 +250,8 @@ export class Connection {
       lastClose: reason,
       retryInMs: Math.ceil(delayMs),
     });
-    this.#countDown(dueMs);
+    if (wasGreeted) this.#events.lost(reason);
+    this.#countDown(dueMs); // unless who was told has stopped it, or begun another
   }
 
   #countDown(dueMs: number): void {
@@ -270,8 +270,8 @@ export class Connection {
     );
   }
 
-  // Lets go of the socket and the timers, and tells of the loss.
-  #drop(reason: string): void {
+  // Lets go of the socket and the timers. Tells nobody: a listener may call anything. True if the server had greeted.
+  #drop(): boolean {
     ++this.#serial;
     this.#clearTimer();
     this.#options.timers.clearTimeout(this.#heartbeat);
@@ -286,10 +286,7 @@ export class Connection {
       socket.onerror = () => undefined; // closing while connecting reports an error
       socket.close();
     }
-    if (wasGreeted) {
-      this.update({ connection: undefined });
-      this.#events.lost(reason);
-    }
+    return wasGreeted;
   }
 
   #clearTimer(): void {

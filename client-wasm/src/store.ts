@@ -128,6 +128,7 @@ export class StoreImpl implements Store {
     if (this.#ended) return;
     for (const client of [...this.#clients]) client.end();
     for (const history of [...this.#histories]) history.end();
+    if (this.#ended) return; // by who was told that a client has ended
     this.#ended = true;
     this.#notifier.end();
     clearTimeout(this.#expireTimer);
