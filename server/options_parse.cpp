@@ -282,6 +282,15 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   try {
     std::reverse(args.begin(), args.end());  // as CLI11 takes a vector
     app.parse(args);
+  } catch (const CLI::ExtrasError&) {
+    const auto extras = app.remaining();
+    const auto option =
+        std::find_if(extras.begin(), extras.end(), [](const auto& one) { return one.starts_with('-'); });
+    throw UsageError("'" +
+                     (option != extras.end() ? *option
+                      : extras.empty()       ? std::string()
+                                             : extras.back()) +
+                     "' is not an option; --help lists them");
   } catch (const CLI::ParseError& error) {
     throw UsageError(one_line(error.what()));
   }

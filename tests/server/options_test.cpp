@@ -67,7 +67,11 @@ TEST_CASE("Options take sizes with units and refuse what is none or out of range
 }
 
 TEST_CASE("Options refuse what they do not know, in one line", "[options]") {
-  for (const char* wrong : {"--portt", "serve", "-x", "--no-such-thing=1"}) CHECK(one_line(usage_error({wrong})));
+  for (const char* wrong : {"--portt", "serve", "-x", "--no-such-thing=1"}) {
+    const std::string error = usage_error({wrong});
+    CHECK(one_line(error));
+    CHECK(error.find(std::string(wrong).substr(0, std::string_view(wrong).find('='))) != std::string::npos);
+  }
   CHECK(one_line(usage_error({"--port"})));
   CHECK(one_line(usage_error({"--log-level", "loud"})));
   CHECK(one_line(usage_error({"--log-channel", "a b"})));
