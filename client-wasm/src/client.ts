@@ -17,7 +17,7 @@ import type {
   SubscribeOptions,
   Timers,
 } from './types.js';
-import { type ServerMessage, type Welcome, publishMessage } from './wire.js';
+import { type ServerMessage, type Welcome, jsonDepth, publishMessage } from './wire.js';
 
 const LISTENERS_MAX = 4096;
 const MS_MAX = 24 * 3600 * 1000;
@@ -32,6 +32,7 @@ interface Publish {
   readonly resolve: (taken: { readonly seq: number }) => void;
   readonly reject: (error: Error) => void;
   readonly channel: string;
+  readonly dueMs: number;
 }
 
 class ClientImpl implements Client, StoreClient {
@@ -41,20 +42,26 @@ class ClientImpl implements Client, StoreClient {
   readonly #subscriptions: Subscriptions;
   readonly #publishes = new Map<number, Publish>();
   readonly #publishesMax: number;
+  readonly #publishTimeoutMs: number;
+  readonly #timers: Timers;
   readonly #stateListeners = new Set<(state: ConnectionState) => void>();
   readonly #errorListeners = new Set<(error: Error) => void>();
   #nextId = 1;
   #messageBytesMax = 0;
+  #jsonDepthMax = 0;
+  #publishTimer: unknown;
   #refusedMessages = 0;
   #refusedBatches = 0;
   #refusedPublishes = 0;
   #errors = 0;
   #listenerErrors = 0;
 
-  constructor(store: StoreImpl, options: ConnectionOptions, publishesMax: number) {
+  constructor(store: StoreImpl, options: ConnectionOptions, publishesMax: number, publishTimeoutMs: number) {
     this.url = options.url;
     this.#store = store;
     this.#publishesMax = publishesMax;
+    this.#publishTimeoutMs = publishTimeoutMs;
+    this.#timers = options.timers;
     this.#connection = new Connection(options, {
       stateChanged: () => this.#tell(this.#stateListeners, this.#connection.state),
       greeted: (welcome) => this.#greeted(welcome),
@@ -110,7 +117,12 @@ class ClientImpl implements Client, StoreClient {
       const bytes = byteLength(text);
       if (bytes > this.#messageBytesMax)
         return refuse('message_too_large', `not published: ${bytes} bytes, the server takes ${this.#messageBytesMax}`);
-      this.#publishes.set(id, { resolve, reject, channel });
+      const depth = jsonDepth(text);
+      if (depth > this.#jsonDepthMax)
+        return refuse('bad_json', `not published: ${depth} levels deep, the server takes ${this.#jsonDepthMax}`);
+      const dueMs = this.#timers.now() + this.#publishTimeoutMs;
+      this.#publishes.set(id, { resolve, reject, channel, dueMs });
+      this.#publishTimer ??= this.#timers.setTimeout(() => this.#publishesDue(), this.#publishTimeoutMs);
       this.#connection.send(text);
     });
   }
@@ -176,6 +188,7 @@ class ClientImpl implements Client, StoreClient {
 
   #greeted(welcome: Welcome): void {
     this.#messageBytesMax = welcome.messageBytes;
+    this.#jsonDepthMax = welcome.jsonDepth;
     if (welcome.frameBytes > this.#store.batchBytes) {
       const sizes = `the server sends batches of up to ${welcome.frameBytes} bytes, the store takes ${this.#store.batchBytes}`;
       this.#error(new RingfenceError('batch_too_large', `${sizes}: raise batchBytes in createStore()`));
@@ -187,10 +200,27 @@ class ClientImpl implements Client, StoreClient {
     this.#subscriptions.lost();
     const publishes = [...this.#publishes.values()];
     this.#publishes.clear();
+    this.#timers.clearTimeout(this.#publishTimer);
+    this.#publishTimer = undefined;
     for (const { reject } of publishes)
       reject(
         new RingfenceError('connection_lost', 'the connection was lost before the answer: it may have been taken'),
       );
+  }
+
+  // The oldest are the first of the map, and due first.
+  #publishesDue(): void {
+    this.#publishTimer = undefined;
+    const nowMs = this.#timers.now();
+    for (const [id, { reject, dueMs }] of this.#publishes) {
+      if (dueMs > nowMs) {
+        this.#publishTimer = this.#timers.setTimeout(() => this.#publishesDue(), dueMs - nowMs);
+        return;
+      }
+      this.#publishes.delete(id);
+      ++this.#refusedPublishes;
+      reject(new RingfenceError('no_answer', `no answer in ${this.#publishTimeoutMs} ms: it may have been taken`));
+    }
   }
 
   #message(message: ServerMessage): void {
@@ -300,5 +330,7 @@ export function connect(url: string | URL, options: ClientOptions): Client {
     random: options.random ?? Math.random,
     timers: options.timers ?? SYSTEM_TIMERS,
   };
-  return new ClientImpl(store, connection, checkInteger('publishesMax', options.publishesMax ?? 256, 1, 65_536));
+  const publishesMax = checkInteger('publishesMax', options.publishesMax ?? 256, 1, 65_536);
+  const publishTimeoutMs = checkInteger('publishTimeoutMs', options.publishTimeoutMs ?? 30_000, 1, MS_MAX);
+  return new ClientImpl(store, connection, publishesMax, publishTimeoutMs);
 }

@@ -290,6 +290,8 @@ export interface ClientOptions {
   readonly connectTimeoutMs?: number;
   /** Publishes without an answer, at most; further ones are refused. Default 256. */
   readonly publishesMax?: number;
+  /** How long a publish may go without an answer, 1 to 86,400,000. Default 30,000. */
+  readonly publishTimeoutMs?: number;
   /** 0 <= random() < 1. Default `Math.random`. */
   readonly random?: () => number;
   readonly timers?: Timers;
@@ -321,7 +323,8 @@ export interface Client {
   subscribe(channel: string, history: History<unknown>, options?: SubscribeOptions): ChannelSubscription;
   /**
    * Resolves once the server has taken it. @throws (rejects) RingfenceError `not_connected`, `too_many_publishes`,
-   * `message_too_large`, `connection_lost` (whether it was taken is not known), or the server's code.
+   * `message_too_large`, `bad_json` (deeper than the server takes), `connection_lost` or `no_answer` (whether it was taken
+   * is not known), or the server's code.
    */
   publish(channel: string, type: string, data: unknown): Promise<{ readonly seq: number }>;
   /** After each change of `state`. */

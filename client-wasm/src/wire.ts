@@ -8,6 +8,7 @@ export interface Welcome {
   readonly connection: string;
   readonly messageBytes: number;
   readonly frameBytes: number;
+  readonly jsonDepth: number;
   readonly pingIntervalMs: number;
 }
 
@@ -114,6 +115,7 @@ function welcome(fields: Fields): Welcome {
     connection: text(fields, 'connection'),
     messageBytes: integer(limits as Fields, 'message_bytes'),
     frameBytes: integer(limits as Fields, 'frame_bytes'),
+    jsonDepth: integer(limits as Fields, 'json_depth'),
     pingIntervalMs: integer(fields, 'ping_interval_ms'),
   };
 }
@@ -168,6 +170,24 @@ export const unsubscribeMessage = (id: number, channel: string): string =>
   JSON.stringify({ op: 'unsubscribe', id, channel });
 
 export const PING_MESSAGE = '{"op":"ping"}';
+
+/** How deep objects and arrays lie in each other. */
+export function jsonDepth(json: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let at = 0; at < json.length; ++at) {
+    const unit = json.charCodeAt(at);
+    if (unit === 0x22) {
+      // A string: to its closing quote, over what is escaped.
+      for (++at; json.charCodeAt(at) !== 0x22 && at < json.length; ++at) if (json.charCodeAt(at) === 0x5c) ++at;
+    } else if (unit === 0x7b || unit === 0x5b) {
+      deepest = Math.max(deepest, ++depth);
+    } else if (unit === 0x7d || unit === 0x5d) {
+      --depth;
+    }
+  }
+  return deepest;
+}
 
 /** @throws TypeError for what JSON cannot express */
 export function publishMessage(id: number, channel: string, type: string, data: unknown): string {

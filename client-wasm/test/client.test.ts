@@ -464,7 +464,10 @@ describe('publish', () => {
     await expect(client.publish('a', 'a\nb', 1)).rejects.toThrow(RangeError);
     await expect(client.publish('a', 't', undefined)).rejects.toThrow(TypeError);
     await expect(client.publish('a', 't', 'x'.repeat(70_000))).rejects.toMatchObject({ code: 'message_too_large' });
-    const pending = [client.publish('a', 't', 1), client.publish('a', 't', 2)];
+    const levels = (count: number): unknown => JSON.parse('['.repeat(count) + '"]["' + ']'.repeat(count));
+    await expect(client.publish('a', 't', levels(10))).rejects.toMatchObject({ code: 'bad_json' });
+    expect(socket().ops('publish')).toEqual([]);
+    const pending = [client.publish('a', 't', 1), client.publish('a', 't', levels(9))];
     await expect(client.publish('a', 't', 3)).rejects.toMatchObject({ code: 'too_many_publishes' });
     expect(socket().ops('publish')).toHaveLength(2);
     socket().lose();
@@ -472,6 +475,30 @@ describe('publish', () => {
     expect(client.stats().unacknowledged).toBe(0);
     client.end();
     await expect(client.publish('a', 't', 1)).rejects.toThrow('used after its end');
+  });
+});
+
+describe('publish without an answer', () => {
+  it('rejects in its time, and leaves the others theirs', async () => {
+    const { client, socket, timers } = makeRig({ publishTimeoutMs: 1000 });
+    socket().welcome();
+    const first = client.publish('a', 't', 1);
+    timers.advance(600);
+    const second = client.publish('a', 't', 2);
+    const third = client.publish('a', 't', 3);
+    socket().tell({ op: 'ok', id: 3, seq: 9 });
+    await expect(third).resolves.toEqual({ seq: 9 });
+    timers.advance(400);
+    await expect(first).rejects.toMatchObject({ code: 'no_answer' });
+    expect(client.stats()).toMatchObject({ unacknowledged: 1, refusedPublishes: 1 });
+    timers.advance(600);
+    await expect(second).rejects.toMatchObject({ code: 'no_answer' });
+    expect(client.stats().unacknowledged).toBe(0);
+    // An answer that comes too late is nobody's.
+    socket().tell({ op: 'ok', id: 1, seq: 7 });
+    expect(client.stats().refusedMessages).toBe(1);
+    client.end();
+    expect(timers.pending).toBe(0);
   });
 });
 

@@ -1,0 +1,167 @@
+// The client against the real server: what one publishes, the other holds, over cuts, evictions and restarts.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
+
+import { connect } from '../src/index.js';
+import type { StoreImpl } from '../src/store.js';
+import type { Client, History, SocketConstructor } from '../src/types.js';
+import { makeStore } from './support.js';
+
+const PORT = 9020;
+const root = resolve(import.meta.dirname, '../..');
+const binary = process.env['RINGFENCE_SERVER_BINARY'] ?? resolve(root, 'build/release/ringfence-server');
+
+let server: ChildProcess;
+
+async function start(): Promise<void> {
+  const args = ['--port', String(PORT), '--history-records', '200', '--message-bytes', '4096', '--log-level', 'off'];
+  server = spawn(binary, args, { stdio: 'ignore' });
+  await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${PORT}/v1/health`)).ok).toBe(true), {
+    timeout: 20_000,
+    interval: 50,
+  });
+}
+
+async function stop(): Promise<void> {
+  const ended = new Promise((done) => server.once('exit', done));
+  server.kill('SIGTERM');
+  await ended;
+}
+
+const clients: Client[] = [];
+const stores: StoreImpl[] = [];
+
+function open(): { store: StoreImpl; client: Client; errors: Error[] } {
+  const store = makeStore();
+  const backoff = { baseMs: 50, maxMs: 200 };
+  const client = connect(`ws://127.0.0.1:${PORT}/v1/ws`, {
+    store,
+    backoff,
+    WebSocket: WebSocket as unknown as SocketConstructor,
+  });
+  const errors: Error[] = [];
+  client.onError((error) => errors.push(error));
+  clients.push(client);
+  stores.push(store);
+  return { store, client, errors };
+}
+
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 10 });
+const isOpen = (client: Client): Promise<void> => until(() => expect(client.state.status).toBe('open'));
+const numbers = (history: History<unknown>): number[] =>
+  history
+    .window({ last: 10_000 })
+    .getSnapshot()
+    .items.map(({ data }) => (data as { n: number }).n);
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+async function publish(client: Client, channel: string, from: number, to: number): Promise<number> {
+  let last = 0;
+  for (let n = from; n <= to; n += 100) {
+    const some = range(n, Math.min(n + 99, to)).map((each) => client.publish(channel, 'tick', { n: each }));
+    for (const { seq } of await Promise.all(some)) last = Math.max(last, seq);
+  }
+  return last;
+}
+
+beforeAll(async () => {
+  if (!existsSync(binary)) throw new Error(`no server at ${binary}: run ./dev build, or set RINGFENCE_SERVER_BINARY`);
+  await start();
+});
+afterAll(async () => {
+  for (const store of stores) store.end();
+  await stop();
+});
+
+describe('with a ringfence-server', () => {
+  it('every event arrives once and in order, and each publish has its seq', async () => {
+    const { client: sender } = open();
+    const { client, store, errors } = open();
+    const history = store.history('a', { capacity: 5000 });
+    await Promise.all([isOpen(sender), isOpen(client)]);
+    const subscription = client.subscribe('order', history);
+    await until(() => expect(subscription.state).toBe('active'));
+    expect(await publish(sender, 'order', 1, 3000)).toBe(3000);
+    await until(() => expect(history.size).toBe(3000));
+    expect(numbers(history)).toEqual(range(1, 3000));
+    expect(history.stats()).toMatchObject({ missed: 0, duplicates: 0, refused: 0 });
+    expect(errors).toEqual([]);
+  });
+
+  it('a cut at any place resumes exactly', async () => {
+    const { client: sender } = open();
+    const { client, store, errors } = open();
+    const history = store.history('a', { capacity: 5000 });
+    client.subscribe('cut', history, { last: 1000 });
+    await Promise.all([isOpen(sender), isOpen(client)]);
+    for (let round = 0; round < 10; ++round) {
+      const published = publish(sender, 'cut', round * 100 + 1, round * 100 + 100);
+      await until(() => expect(client.state.status).toBe('open'));
+      client.cut();
+      await published;
+      await until(() => expect(history.size).toBe(round * 100 + 100));
+      expect(['nothing missed', undefined]).toContain(
+        client.state.lastResume?.text.replace(/^replayed \d+$/, 'nothing missed'),
+      );
+    }
+    expect(numbers(history)).toEqual(range(1, 1000));
+    expect(history.stats()).toMatchObject({ missed: 0, missedUnknown: 0 });
+    expect(errors).toEqual([]);
+  });
+
+  it('says exactly how many were missed when the server had to evict them', async () => {
+    const { client: sender } = open();
+    const { client, store } = open();
+    const history = store.history('a', { capacity: 5000 });
+    const subscription = client.subscribe('evict', history);
+    await isOpen(sender);
+    await until(() => expect(subscription.state).toBe('active'));
+    await publish(sender, 'evict', 1, 10);
+    await until(() => expect(history.size).toBe(10));
+    client.disconnect();
+    await publish(sender, 'evict', 11, 1000);
+    client.reconnect();
+    await until(() => expect(history.window({ last: 1 }).getSnapshot().lastSeq).toBe(1000));
+    const { missed, replayed, text } = client.state.lastResume ?? {};
+    expect(text).toBe(`missed ${missed}`);
+    expect(Number(missed) + Number(replayed)).toBe(990);
+    expect(replayed).toBeLessThanOrEqual(200);
+    expect(history.stats()).toMatchObject({ missed, held: 10 + Number(replayed) });
+    expect(numbers(history)).toEqual([...range(1, 10), ...range(1001 - Number(replayed), 1000)]);
+    expect(store.stats().holes).toBe(0);
+  });
+
+  it('refusals have the code of the server, and the connection goes on', async () => {
+    const { client, errors } = open();
+    await isOpen(client);
+    const levels = (count: number): unknown => JSON.parse('['.repeat(count) + ']'.repeat(count));
+    await expect(client.publish('deep', 't', levels(10))).rejects.toMatchObject({ code: 'bad_json' });
+    await expect(client.publish('deep', 't', levels(9))).resolves.toEqual({ seq: 1 });
+    await expect(client.publish('large', 't', 'x'.repeat(5000))).rejects.toMatchObject({ code: 'message_too_large' });
+    await expect(client.publish('fine', 't', 1)).resolves.toEqual({ seq: 1 });
+    expect(client.stats()).toMatchObject({ connects: 1, unacknowledged: 0, refusedPublishes: 2 });
+    expect(errors).toEqual([]);
+  });
+
+  it('a restart begins another epoch, and the client says that it cannot know what was missed', async () => {
+    const { client, store } = open();
+    const history = store.history('a');
+    const subscription = client.subscribe('life', history, { last: 100 });
+    await until(() => expect(subscription.state).toBe('active'));
+    await publish(client, 'life', 1, 5);
+    await until(() => expect(history.size).toBe(5));
+    await stop();
+    await until(() => expect(client.state.status).not.toBe('open'));
+    await start();
+    await until(() => expect(client.state.lastResume?.text).toBe('missed an unknown number'));
+    expect(history.size).toBe(0);
+    expect(history.stats().missedUnknown).toBe(1);
+    await publish(client, 'life', 101, 103);
+    await until(() => expect(numbers(history)).toEqual([101, 102, 103]));
+    expect(client.stats().connects).toBe(2);
+  });
+});
