@@ -22,8 +22,8 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-installed() { dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
-known() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2> /dev/null)" = installed ]; }
+known() { [[ "$(apt-cache policy "$1" 2> /dev/null)" =~ Candidate:\ [^\(] ]]; }
 
 # setup_packages set...: the packages of BUILD, TEST, CHECK or PEERS.
 setup_packages() {
