@@ -103,10 +103,10 @@ class Core {
     return address(staging_.get());
   }
 
-  std::uint32_t ingest(std::uint32_t bytes) {
+  std::uint32_t ingest(std::uint32_t bytes, SourceId source) {
     if (bytes > staging_bytes_) return number(Error::batch_too_large);
     if (!Reserve::refill()) return number(Error::memory_full);
-    const auto taken = replica_->ingest({staging_.get(), bytes});
+    const auto taken = replica_->ingest({staging_.get(), bytes}, source);
     return taken ? kOk : number(taken.error());
   }
 
@@ -120,11 +120,13 @@ class Core {
   }
   bool remove_history(HistoryId id) { return replica_->remove_history(id); }
 
-  Handle* attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, double after) {
+  Handle* attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, double after, SourceId source) {
     if (!has_room()) return nullptr;
-    return handle(replica_->attach(channel_id, id, new_epoch, static_cast<std::uint64_t>(after)));
+    return handle(replica_->attach(channel_id, id, new_epoch, static_cast<std::uint64_t>(after), source));
   }
-  void note_gap(std::uint32_t channel_id, double to) { replica_->note_gap(channel_id, static_cast<std::uint64_t>(to)); }
+  void note_gap(std::uint32_t channel_id, double to, SourceId source) {
+    replica_->note_gap(channel_id, static_cast<std::uint64_t>(to), source);
+  }
 
   // `callback` must not throw: nothing here could catch it.
   Handle* on_change(HistoryId id, val callback) {

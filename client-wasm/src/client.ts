@@ -38,6 +38,7 @@ interface Publish {
 class ClientImpl implements Client, StoreClient {
   readonly url: string;
   readonly #store: StoreImpl;
+  readonly #source: number;
   readonly #connection: Connection;
   readonly #subscriptions: Subscriptions;
   readonly #publishes = new Map<number, Publish>();
@@ -59,6 +60,7 @@ class ClientImpl implements Client, StoreClient {
   constructor(store: StoreImpl, options: ConnectionOptions, publishesMax: number, publishTimeoutMs: number) {
     this.url = options.url;
     this.#store = store;
+    this.#source = store.nextSource();
     this.#publishesMax = publishesMax;
     this.#publishTimeoutMs = publishTimeoutMs;
     this.#timers = options.timers;
@@ -71,7 +73,7 @@ class ClientImpl implements Client, StoreClient {
       lost: () => this.#lost(),
       error: (error) => this.#error(error),
     });
-    this.#subscriptions = new Subscriptions(store, options.timers, {
+    this.#subscriptions = new Subscriptions(store, this.#source, options.timers, {
       nextId: () => this.#nextId++,
       send: (text) => this.#connection.send(text),
       isOpen: () => this.#connection.isOpen,
@@ -95,7 +97,8 @@ class ClientImpl implements Client, StoreClient {
   subscribe(channel: string, history: History<unknown>, options: SubscribeOptions = {}): ChannelSubscription {
     this.#check();
     checkChannel(channel);
-    if (!(history instanceof HistoryImpl)) throw new TypeError('history was not made by store.history()');
+    if (!(history instanceof HistoryImpl) || !this.#store.holds(history))
+      throw new TypeError("history was not made by this client's store");
     if (options.last !== undefined) checkInteger('last', options.last, 0, 2 ** 32 - 1);
     return this.#subscriptions.subscribe(channel, history, options.last);
   }
@@ -243,7 +246,7 @@ class ClientImpl implements Client, StoreClient {
   }
 
   #batch(bytes: Uint8Array): void {
-    const refused = this.#store.ingest(bytes);
+    const refused = this.#store.ingest(bytes, this.#source);
     if (refused === undefined) return;
     ++this.#refusedBatches;
     this.#error(refused);

@@ -188,8 +188,8 @@ export class Connection {
         this.#retryAfterMs = message.retryAfterMs;
         return;
       case 'error':
-        if (message.retryAfterMs !== undefined && message.id === undefined) this.#retryAfterMs = message.retryAfterMs;
         if (!this.#greeted) {
+          this.#retryAfterMs = message.retryAfterMs; // it is about connecting; later ones are about an op
           this.#events.error(new ServerError(message.code, message.message, undefined, message.retryAfterMs));
           return;
         }

@@ -119,12 +119,12 @@ export class Core {
     return this.#memory.buffer.byteLength;
   }
 
-  /** Takes a batch whole or not at all: undefined, or the code of its error. */
-  ingest(bytes: Uint8Array): string | undefined {
+  /** Takes a batch whole or not at all: undefined, or the code of its error. `source`: whose channel ids it has. */
+  ingest(bytes: Uint8Array, source = 0): string | undefined {
     const address = this.#native.staging(bytes.length);
     if (address === 0) return bytes.length > this.#batchBytesMax ? 'batch_too_large' : 'memory_full';
     new Uint8Array(this.#memory.buffer).set(bytes, address);
-    const error = this.#native.ingest(bytes.length);
+    const error = this.#native.ingest(bytes.length, source);
     return error === 0 ? undefined : this.#errorName(error);
   }
 
@@ -142,12 +142,12 @@ export class Core {
     this.#native.removeHistory(id);
   }
 
-  attach(channelId: number, id: number, newEpoch: boolean, after: number): CoreHandle {
-    return this.#handle(this.#native.attach(channelId, id, newEpoch, after), `channel id ${channelId}`);
+  attach(channelId: number, id: number, newEpoch: boolean, after: number, source = 0): CoreHandle {
+    return this.#handle(this.#native.attach(channelId, id, newEpoch, after, source), `channel id ${channelId}`);
   }
 
-  noteGap(channelId: number, to: number): void {
-    this.#native.noteGap(channelId, to);
+  noteGap(channelId: number, to: number, source = 0): void {
+    this.#native.noteGap(channelId, to, source);
   }
 
   /** `callback` must not throw. */

@@ -6,11 +6,11 @@ declare module 'ringfence-glue' {
     start(memoryBytes: number, batchBytesMax: number): number;
     error(): number;
     staging(bytes: number): number;
-    ingest(bytes: number): number;
+    ingest(bytes: number, source: number): number;
     addHistory(name: string, recordsMax: number, bytesMax: number, ageMaxUs: number): number;
     removeHistory(id: number): boolean;
-    attach(channelId: number, id: number, newEpoch: boolean, after: number): NativeHandle | null;
-    noteGap(channelId: number, to: number): void;
+    attach(channelId: number, id: number, newEpoch: boolean, after: number, source: number): NativeHandle | null;
+    noteGap(channelId: number, to: number, source: number): void;
     onChange(id: number, callback: () => void): NativeHandle | null;
     markChanged(id: number): void;
     hasChanges(): boolean;

@@ -36,7 +36,9 @@ export class RowTable<T> {
       let until = position + 1;
       const limit = Math.min(end, position + ROWS_PER_READ_MAX);
       while (until < limit && !this.#rows.get(until)?.deref()) ++until;
-      for (const raw of core.rows(id, position, until - position)) {
+      const raws = core.rows(id, position, until - position);
+      if (raws.length === 0) break; // a `decode` has cleared or ended the history
+      for (const raw of raws) {
         const decoded = this.#make(raw);
         this.#rows.set(position++, new WeakRef(decoded));
         rows.push(decoded);

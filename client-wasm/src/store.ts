@@ -57,6 +57,7 @@ export class StoreImpl implements Store {
   readonly #refusedByCode: Record<string, number> = {};
   #ended = false;
   #notifying = false;
+  #sources = 0;
   #listenerErrors = 0;
   #notifications = 0;
   #expireTimer: ReturnType<typeof setTimeout> | undefined;
@@ -152,8 +153,8 @@ export class StoreImpl implements Store {
   }
 
   /** Takes a batch whole or not at all: undefined, or its error. */
-  ingest(bytes: Uint8Array): RingfenceError | undefined {
-    const code = this.core.ingest(bytes);
+  ingest(bytes: Uint8Array, source = 0): RingfenceError | undefined {
+    const code = this.core.ingest(bytes, source);
     if (code === undefined) {
       this.changed();
       return undefined;
@@ -183,6 +184,15 @@ export class StoreImpl implements Store {
         report(second);
       }
     }
+  }
+
+  /** A number for a connection's channel ids: those of two servers are not the same channels. */
+  nextSource(): number {
+    return ++this.#sources;
+  }
+
+  holds(history: HistoryImpl<unknown>): boolean {
+    return this.#histories.has(history) || history.ended;
   }
 
   addClient(client: StoreClient): void {

@@ -60,6 +60,7 @@ class ResumeTally {
 
 export class Subscriptions {
   readonly #store: StoreImpl;
+  readonly #source: number;
   readonly #timers: Timers;
   readonly #events: SubscriptionEvents;
   readonly #entries = new Map<string, Entry>(); // by channel
@@ -67,8 +68,9 @@ export class Subscriptions {
   #tally: ResumeTally | undefined;
   gaps = 0;
 
-  constructor(store: StoreImpl, timers: Timers, events: SubscriptionEvents) {
+  constructor(store: StoreImpl, source: number, timers: Timers, events: SubscriptionEvents) {
     this.#store = store;
+    this.#source = source;
     this.#timers = timers;
     this.#events = events;
   }
@@ -223,7 +225,7 @@ export class Subscriptions {
     const newEpoch = !resuming || history.resume?.epoch !== message.epoch;
     try {
       this.#endRoute(entry);
-      entry.route = this.#store.core.attach(message.channelId, history.id, newEpoch, message.after);
+      entry.route = this.#store.core.attach(message.channelId, history.id, newEpoch, message.after, this.#source);
     } catch (error) {
       entry.state = 'refused';
       this.#events.error(error as Error);
@@ -258,7 +260,7 @@ export class Subscriptions {
     if (!entry?.route) return true; // left: the gap is of nobody's interest
     ++this.gaps;
     entry.history.missedAnnounced += message.missed;
-    this.#store.core.noteGap(message.channelId, message.to);
+    this.#store.core.noteGap(message.channelId, message.to, this.#source);
     this.#store.core.markChanged(entry.history.id);
     this.#store.changed();
     return true;

@@ -66,18 +66,20 @@ const HistoryCounts* Replica::counts(HistoryId id) const noexcept {
   return found == histories_.end() ? nullptr : &found->second->counts;
 }
 
-Result<Subscription> Replica::attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, std::uint64_t after) {
+Result<Subscription> Replica::attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, std::uint64_t after,
+                                     SourceId source) {
   History* const target = history(id);
   if (!target) return Error::not_subscribed;
   std::erase_if(routes_, [](const auto& entry) { return entry.second->sections.size() == 0; });
-  for (const auto& [channel, route] : routes_)
-    if (channel == channel_id || route->history == id) return Error::already_attached;
+  const std::uint64_t wanted = route_key(source, channel_id);
+  for (const auto& [key, route] : routes_)
+    if (key == wanted || route->history == id) return Error::already_attached;
   if (new_epoch && (target->last_seq() > 0 || !target->empty())) {
     target->reset();
     mark_changed(id);
   }
   if (after > target->last_seq()) target->skip_to(std::min(after, kSeqMax));
-  auto& route = *routes_.emplace(channel_id, std::make_unique<Route>(id)).first->second;
+  auto& route = *routes_.emplace(wanted, std::make_unique<Route>(id)).first->second;
   return route.sections.subscribe([this, id](const Section& section) { take(id, section); });
 }
 
@@ -96,17 +98,24 @@ void Replica::take(HistoryId id, const Section& section) {
   held.counts.records += counts.appended;
   held.counts.duplicates += counts.duplicates;
   held.counts.refused += counts.refused;
+  // A refused record is past all the same: it is no hole, and is not asked for again.
+  if (counts.refused > 0) {
+    std::uint64_t last_seq = 0;
+    for (auto rest = section.records; !rest.empty(); rest = rest.subspan(record_stride_bytes(rest.data())))
+      last_seq = record_seq(rest.data());
+    if (last_seq > target.last_seq()) target.skip_to(last_seq);
+  }
   if (counts.appended > 0) mark_changed(id);
 }
 
-void Replica::note_gap(std::uint32_t channel_id, std::uint64_t to) {
-  const auto route = routes_.find(channel_id);
+void Replica::note_gap(std::uint32_t channel_id, std::uint64_t to, SourceId source) {
+  const auto route = routes_.find(route_key(source, channel_id));
   if (route == routes_.end() || route->second->sections.size() == 0) return;
   History& target = *history(route->second->history);
   if (to > target.last_seq()) target.skip_to(std::min(to, kSeqMax));
 }
 
-Result<void> Replica::ingest(std::span<const std::byte> batch) {
+Result<void> Replica::ingest(std::span<const std::byte> batch, SourceId source) {
   if (const auto valid = validate_batch(batch); !valid) {
     ++totals_.refused_batches;
     ++refused_by_[static_cast<std::size_t>(valid.error())];
@@ -116,7 +125,7 @@ Result<void> Replica::ingest(std::span<const std::byte> batch) {
   totals_.bytes += batch.size();
   BatchCursor sections(batch);
   while (const auto section = sections.next()) {
-    const auto route = routes_.find(section->channel_id);
+    const auto route = routes_.find(route_key(source, section->channel_id));
     const bool routed = route != routes_.end() && route->second->sections.emit(*section) > 0;
     if (!routed) totals_.unrouted_records += section->count;
   }
@@ -162,7 +171,7 @@ std::uint64_t Replica::listeners(HistoryId id) const noexcept {
 
 std::uint64_t Replica::routes() const noexcept {
   std::uint64_t count = 0;
-  for (const auto& [channel, route] : routes_) count += route->sections.size();
+  for (const auto& [key, route] : routes_) count += route->sections.size();
   return count;
 }
 

@@ -6,7 +6,8 @@
 // Bounds   all histories together: the pool's limit, and the sum of their bytes_max never passes it, so an append does not
 //          fail for memory. Histories: kHistoriesMax. Routes: one a history.
 // Cost     ingest: one validating pass and one copy of the records; no allocation but for segments.
-// Errors   add_history: bad_capacity, over_budget, duplicate_name. attach: already_attached, not_subscribed (no such history). ingest: those of batch.h.
+// Errors   add_history: bad_capacity, over_budget, duplicate_name. attach: already_attached, not_subscribed (no such
+//          history). ingest: those of batch.h.
 #pragma once
 
 #include <array>
@@ -25,6 +26,7 @@
 namespace ringfence {
 
 using HistoryId = std::uint32_t;  // 1 and up, never reused
+using SourceId = std::uint32_t;   // who sends batches: a channel id means something only with its server's connection
 
 struct IngestCounts {
   std::uint64_t batches = 0;
@@ -60,14 +62,15 @@ class Replica {
   History* history(HistoryId id) noexcept;                   // null if there is none
   const HistoryCounts* counts(HistoryId id) const noexcept;  // null if there is none
 
-  // Sends the sections of `channel_id` into a history until the handle ends. One channel feeds one history and the
-  // other way round. Delivery begins behind `after`; a new epoch resets the history first.
-  Result<Subscription> attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, std::uint64_t after);
+  // Sends the sections of `channel_id` of that source into a history until the handle ends. One channel feeds one
+  // history and the other way round. Delivery begins behind `after`; a new epoch resets the history first.
+  Result<Subscription> attach(std::uint32_t channel_id, HistoryId id, bool new_epoch, std::uint64_t after,
+                              SourceId source = 0);
   // The server told that [from, to] is gone: the next section begins behind `to`.
-  void note_gap(std::uint32_t channel_id, std::uint64_t to);
+  void note_gap(std::uint32_t channel_id, std::uint64_t to, SourceId source = 0);
 
   // Takes all of the batch, or refuses all of it; totals() says what became of its records.
-  Result<void> ingest(std::span<const std::byte> batch);
+  Result<void> ingest(std::span<const std::byte> batch, SourceId source = 0);
   const IngestCounts& totals() const noexcept { return totals_; }
   std::uint64_t refused_by(Error error) const noexcept { return refused_by_[static_cast<std::size_t>(error)]; }
 
@@ -91,6 +94,9 @@ class Replica {
   struct Route;  // a channel's
 
   explicit Replica(std::uint64_t memory_bytes);
+  static std::uint64_t route_key(SourceId source, std::uint32_t channel_id) noexcept {
+    return std::uint64_t{source} << 32 | channel_id;
+  }
   void take(HistoryId id, const Section& section);
 
   Ledger ledger_;
@@ -98,7 +104,7 @@ class Replica {
   std::uint64_t declared_bytes_ = 0;
   HistoryId next_id_ = 1;
   std::unordered_map<HistoryId, std::unique_ptr<Held>> histories_;
-  std::unordered_map<std::uint32_t, std::unique_ptr<Route>> routes_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Route>> routes_;  // by route_key()
   std::vector<HistoryId> changed_;
   IngestCounts totals_;
   std::array<std::uint64_t, kErrorCount> refused_by_{};

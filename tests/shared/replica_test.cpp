@@ -165,3 +165,30 @@ TEST_CASE("Replica lets a listener remove its history", "[replica]") {
   CHECK(calls == 1);
   CHECK(replica->history(a) == nullptr);
 }
+
+TEST_CASE("Replica keeps the channels of two sources apart", "[replica]") {
+  auto replica = make();
+  const HistoryId a = replica->add_history("a", kLimits).value();
+  const HistoryId b = replica->add_history("b", kLimits).value();
+  auto first = replica->attach(1, a, false, 0, 1).value();
+  auto second = replica->attach(1, b, false, 0, 2).value();
+  REQUIRE(replica->ingest(BatchBuilder().section(1, 0).record(1).build(), 2).ok());
+  replica->note_gap(1, 5, 1);
+  CHECK(replica->history(a)->empty());
+  CHECK(replica->history(a)->last_seq() == 5);
+  CHECK(replica->history(b)->last_seq() == 1);
+  REQUIRE(replica->ingest(BatchBuilder().section(1, 0).record(1).build(), 3).ok());
+  CHECK(replica->totals().unrouted_records == 1);
+}
+
+TEST_CASE("Replica does not count a record that was too large as a hole", "[replica]") {
+  auto replica = make();
+  const HistoryId a = replica->add_history("a", {100, 4096, HistoryLimits::kNoAgeLimit}).value();
+  auto route = replica->attach(1, a, false, 0).value();
+  REQUIRE(replica->ingest(BatchBuilder().section(1, 0).record(1).record(2, std::string(5000, 'x')).build()).ok());
+  CHECK(replica->history(a)->last_seq() == 2);
+  REQUIRE(replica->ingest(BatchBuilder().section(1, 2).record(3).build()).ok());
+  CHECK(replica->totals().refused_records == 1);
+  CHECK(replica->totals().holes == 0);
+  CHECK(replica->history(a)->size() == 2);
+}
