@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 #include <spdlog/pattern_formatter.h>

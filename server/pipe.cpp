@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <random>
+#include <utility>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -242,6 +244,14 @@ class Pipe {
   void take(std::string_view text) {
     const Json message = Json::parse(text, nullptr, false);
     if (!message.is_object()) return;
+    try {
+      take_message(message);
+    } catch (const Json::exception&) {  // a field that is missing, or of another type
+      give_up("the server at " + options_.url + " does not speak ringfence.v1.json");
+    }
+  }
+
+  void take_message(const Json& message) {
     const std::string op = message.value("op", std::string());
     if (op == "ok") {
       if (remove(message)) ++sent_;

@@ -1,5 +1,7 @@
 #include "pipe_lines.h"
 
+#include <utility>
+
 #include "protocol/json.h"
 
 namespace ringfence {

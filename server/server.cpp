@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include <algorithm>
 #include <csignal>
 #include <string>
 #include <utility>
@@ -41,8 +42,9 @@ Account open_account(Ledger& ledger, std::string_view name, std::uint64_t bytes)
 Server::Server(Options options) : options_(std::move(options)) {
   check_options(options_);
   hub_ = std::make_unique<Hub>(options_.limits, ledger_, options_.threads);
-  http_ = std::make_unique<HttpService>(options_, ledger_, *hub_);
-  if (!options_.log_channel.empty()) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));
+  if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();
+  http_ = std::make_unique<HttpService>(options_, ledger_, *hub_, channel_log_.get());
+  if (channel_log_) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));
   if (!ledger_.check(options_.memory_budget_bytes))
     throw UsageError("the worst case of these limits is above --memory-budget " +
                      size_text(options_.memory_budget_bytes) + "; lower a limit or raise the budget\n" +
@@ -58,18 +60,20 @@ Server::~Server() {
 void Server::start() {
   INVARIANT(shards_.empty());
   std::vector<Shard*> shards;
-  for (unsigned i = 0; i < options_.threads; ++i)
-    shards.push_back(shards_.emplace_back(std::make_unique<Shard>(*hub_, i)).get());
+  {
+    const std::lock_guard lock(shards_mutex_);
+    for (unsigned i = 0; i < options_.threads; ++i)
+      shards.push_back(shards_.emplace_back(std::make_unique<Shard>(*hub_, i)).get());
+  }
   listener_ = std::make_shared<Listener>(shards, *http_);
   listener_->start(options_.host, options_.port);
-  if (!options_.log_channel.empty()) {
-    channel_log_ = std::make_unique<ChannelLog>();
+  port_ = listener_->port();
+  if (channel_log_) {
     channel_log_->attach(*hub_, options_.log_channel, [&io = shards.front()->io()](std::function<void()> publish) {
       boost::asio::post(io, std::move(publish));
     });
   }
   log_lines("bounds of memory, each enforced:\n" + ledger_.table(options_.memory_budget_bytes));
-  started_at_ = Clock::now();
   running_ = options_.threads;
   for (auto& shard : shards_)
     threads_.emplace_back([this, &shard = *shard] {
@@ -81,16 +85,19 @@ void Server::start() {
                          options_.host, v6 ? "]" : "", port(), options_.threads);
 }
 
-std::uint16_t Server::port() const noexcept { return listener_->port(); }
+std::uint16_t Server::port() const noexcept { return port_.load(); }
 
 void Server::begin_stop(Clock::time_point deadline) {
   http_->set_stopping();
+  stopping_ = true;
   listener_->stop([this, deadline] {
     for (auto& shard : shards_) shard->stop(deadline);
   });
 }
 
 void Server::hasten() {
+  const std::lock_guard lock(shards_mutex_);
+  if (!stopping_) return;
   for (auto& shard : shards_) shard->stop(Clock::now());
 }
 
@@ -99,12 +106,16 @@ std::size_t Server::wait() {
   threads_.clear();
   std::size_t left = 0;
   for (const auto& shard : shards_) left += shard->left();
-  channel_log_.reset();
+  if (channel_log_) channel_log_->detach();
   const HubStats stats = hub_->stats();
   logger("server")->info("stopped: {} connections had to be reset; {} channels, {} records published, {} delivered",
                          left, stats.channels, stats.published, stats.delivered);
   listener_.reset();
-  shards_.clear();
+  std::vector<std::unique_ptr<Shard>> ended;
+  {
+    const std::lock_guard lock(shards_mutex_);
+    ended.swap(shards_);
+  }
   return left;
 }
 
@@ -117,7 +128,8 @@ std::size_t Server::stop() {
 }
 
 int Server::run(const std::function<void()>& started) {
-  boost::asio::io_context io;
+  signals_io_ = std::make_unique<boost::asio::io_context>();  // outlives the threads, also when this throws
+  boost::asio::io_context& io = *signals_io_;
   boost::asio::signal_set signals(io, SIGINT, SIGTERM);
   // The last thread to end also ends this loop.
   on_ended_ = [&io] { io.stop(); };

@@ -4,15 +4,17 @@
 //   server.run();                       // until SIGTERM or SIGINT
 //
 // Owns     ledger, hub, shards and their threads, listener.
-// Threads  one thread calls start, stop, wait, run and the destructor. publish, port, hub, ledger, hasten: any thread.
+// Threads  one thread calls start, stop, wait, run and the destructor. publish, port, hub, ledger, hasten, stopping: any thread.
 // Bounds   those of Options::limits; start() refuses a configuration whose worst case is above memory_budget_bytes.
 // Errors   the constructor and start() throw: UsageError (check_options, the memory budget, with a table), or
 //          std::runtime_error with one line (the port is in use).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -21,6 +23,10 @@
 
 #include "options.h"
 #include "realtime/hub.h"
+
+namespace boost::asio {
+class io_context;
+}
 
 namespace ringfence {
 
@@ -42,14 +48,15 @@ class Server {
   // Stops accepting, tells every client `closing`, sends what is pending, closes, and waits for the end of it, which
   // comes after shutdown_timeout_ms at the latest. Returns the number of connections that had to be reset.
   std::size_t stop();
-  // Makes a stop under way end at once.
+  // Makes a stop under way end at once; without one it does nothing.
   void hasten();
+  bool stopping() const noexcept { return stopping_.load(); }
 
   // start(), then stop() at the first SIGTERM or SIGINT; a second one hastens it. `started` is called between the two.
   // Returns kExitOk, or kExitRuntime if a connection had to be reset.
   int run(const std::function<void()>& started = {});
 
-  // The port listened on. After start().
+  // The port listened on, also after the end; 0 before start().
   std::uint16_t port() const noexcept;
   // Publishes as a client's `publish` does; `data_json` is one JSON value. bad_json, and the errors of Hub::publish.
   Result<std::uint64_t> publish(std::string_view channel, std::string_view type, std::string_view data_json);
@@ -67,13 +74,16 @@ class Server {
   std::vector<Account> accounts_;  // of what is bounded outside of the hub
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<HttpService> http_;
+  std::mutex shards_mutex_;  // for hasten() against start() and wait()
   std::vector<std::unique_ptr<Shard>> shards_;
   std::shared_ptr<Listener> listener_;
   std::unique_ptr<ChannelLog> channel_log_;
+  std::unique_ptr<boost::asio::io_context> signals_io_;  // of run(); the last thread to end stops it
   std::vector<std::thread> threads_;
   std::function<void()> on_ended_;  // called by the last thread to end
+  std::atomic<std::uint16_t> port_{0};
   std::atomic<unsigned> running_{0};
-  std::chrono::steady_clock::time_point started_at_{};
+  std::atomic<bool> stopping_{false};
 };
 
 }  // namespace ringfence

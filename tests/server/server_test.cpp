@@ -1,5 +1,7 @@
 #include "server.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <thread>
 
@@ -119,4 +121,90 @@ TEST_CASE("Log lines are published on --log-channel, and do not feed themselves"
   }
   CHECK(seen == 2000);
   CHECK(server.server.hub().stats().published - published <= 2000);
+  const Json health = Json::parse(HttpClient(server.server.port()).get("/v1/health").body());
+  CHECK(health["log_lines_dropped"] == 2000 - (server.server.hub().stats().published - published));
+  CHECK(health["flushes"] > 0);
+  CHECK(health["closed_recently"] == 0);
+  client.drop();
+  CHECK(server.eventually([](const HubStats& stats) { return stats.closed_recently == 1; }));
+}
+
+TEST_CASE("A second signal ends a stop that waits for a client", "[server]") {
+  Options options = TestServer::options([](Options& o) { o.limits.shutdown_timeout_ms = 60'000; });
+  Server server(options);
+  std::unique_ptr<WsClient> deaf;
+  std::thread second;
+  const auto before = std::chrono::steady_clock::now();
+  const int status = server.run([&] {
+    deaf = std::make_unique<WsClient>(server.port(), "ringfence.v1", "", 4096);
+    deaf->subscribe("a");
+    for (int i = 0; i < 200; ++i) REQUIRE(server.publish("a", "t", json_filler(60'000)).ok());
+    second = std::thread([&server] {
+      while (!server.stopping()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      ::kill(::getpid(), SIGTERM);
+    });
+    ::raise(SIGTERM);
+  });
+  second.join();
+  CHECK(status == kExitRuntime);
+  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(30));
+}
+
+TEST_CASE("hasten() ends a stop that waits for a client, and is harmless before, twice, and after", "[server]") {
+  TestServer server([](Options& options) { options.limits.shutdown_timeout_ms = 60'000; });
+  const std::uint16_t port = server.server.port();
+  server.server.hasten();  // nothing is under way
+  WsClient silent(port);   // reads nothing, so does not answer the close
+  const auto before = std::chrono::steady_clock::now();
+  std::size_t left = 0;
+  std::atomic<bool> ended{false};
+  std::thread stopper([&] {
+    left = server.server.stop();
+    ended = true;
+  });
+  while (!server.server.stopping()) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  while (!ended) {
+    server.server.hasten();
+    CHECK(server.server.port() == port);
+    std::this_thread::yield();
+  }
+  stopper.join();
+  server.server.hasten();
+  CHECK(server.server.port() == port);
+  CHECK(left == 1);
+  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(30));
+}
+
+TEST_CASE("run() that is left by an exception leaves a server that still ends in order", "[server]") {
+  Server server(TestServer::options({}));
+  CHECK_THROWS_AS(server.run([] { throw std::runtime_error("not today"); }), std::runtime_error);
+  CHECK(server.stop() == 0);
+}
+
+TEST_CASE("A worst case beyond any memory is refused with the table, before it is reserved", "[server]") {
+  Options options = TestServer::options([](Options& o) {
+    o.threads = 64;
+    o.limits.channels_max = 100'000'000;
+  });
+  CHECK_THROWS_AS(Server(options), UsageError);
+}
+
+TEST_CASE("A client that pipelines ops is told `closing`, and not answered to the last of them", "[server]") {
+  TestServer server([](Options& options) { options.limits.shutdown_timeout_ms = 20'000; });
+  WsClient client(server.server.port(), "ringfence.v1", "", 4096);
+  client.subscribe("a");
+  (void)server.publish_until_stalled("a", json_filler(60'000), 1);
+  constexpr int kPings = 1000;
+  for (int i = 0; i < kPings; ++i) client.send(R"({"op":"ping"})");
+  std::thread stopper([&] { server.server.stop(); });
+  while (!server.server.stopping()) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  int pongs = 0;
+  std::string op;
+  for (op = client.op(); op == "event" || op == "pong" || op == "gap"; op = client.op()) pongs += op == "pong";
+  CHECK(op == "closing");
+  CHECK(pongs < kPings / 10);
+  CHECK(client.read_close() == 1001);
+  stopper.join();
 }
