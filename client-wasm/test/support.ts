@@ -3,7 +3,8 @@ import { createStoreSync } from '../src/inline.js';
 import type { CoreHandle } from '../src/core.js';
 import type { HistoryImpl } from '../src/history.js';
 import type { StoreImpl } from '../src/store.js';
-import type { Client, ClientOptions, History, SocketLike, Store, StoreOptions, Timers } from '../src/types.js';
+import type { RingfenceError } from '../src/errors.js';
+import type { Client, ClientOptions, History, Row, SocketLike, Store, StoreOptions, Timers } from '../src/types.js';
 import { connect } from '../src/index.js';
 import { encodeBatch } from '../../tests/vectors/encode.mjs';
 
@@ -206,3 +207,17 @@ export function makeRig(options: Partial<ClientOptions> = {}, store = makeStore(
     },
   };
 }
+
+/** A rig with one channel open and subscribed. */
+export function subscribedRig(options: Partial<ClientOptions> = {}) {
+  const rig = makeRig(options);
+  const history = rig.store.history('room');
+  const subscription = rig.client.subscribe('room:1', history, { last: 10 });
+  rig.socket().welcome();
+  rig.socket().subscribed('room:1');
+  const view = history.window({ last: 100 });
+  return { ...rig, history, subscription, view };
+}
+
+export const seqsOf = (rows: readonly Row[]): number[] => rows.map((row) => row.seq);
+export const codesOf = (errors: Error[]): unknown[] => errors.map((error) => (error as RingfenceError).code);
