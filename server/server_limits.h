@@ -47,12 +47,12 @@ struct Limits {
     return history_memory_bytes >= 64 * 1024 && history_records_max > 0 && history_bytes_max >= 4096 &&
            history_age_max_s > 0 && history_age_max_s < 1'000'000'000 && inbound_memory_bytes > 0 &&
            http_header_bytes >= 512 && http_header_bytes <= 8 * 1024 && http_body_bytes > 0 &&
-           http_body_bytes <= 1024 &&
-           connections_max > 0 && channels_max > 0 && subscriptions_max > 0 && subscriptions_total_max > 0 && closed_ids_max > 0 &&
-           message_bytes >= 512 && message_bytes <= (64u << 20) && frame_bytes >= 512 && frame_bytes <= (8u << 20) &&
-           json_depth_max > 0 && errors_max > 0 && flush_ms > 0 && handshake_timeout_ms > 0 && ping_interval_ms > 0 &&
-           dead_after_ms > 0 && write_stall_ms > 0 && write_stall_pressure_ms > 0 && close_timeout_ms > 0 &&
-           channel_idle_ms > 0 && shutdown_timeout_ms > 0 && sweep_ms > 0;
+           http_body_bytes <= 1024 && connections_max > 0 && channels_max > 0 && subscriptions_max > 0 &&
+           subscriptions_total_max > 0 && closed_ids_max > 0 && message_bytes >= 512 && message_bytes <= (64u << 20) &&
+           frame_bytes >= 512 && frame_bytes <= (8u << 20) && json_depth_max > 0 && errors_max > 0 && flush_ms > 0 &&
+           handshake_timeout_ms > 0 && ping_interval_ms > 0 && dead_after_ms > 0 && write_stall_ms > 0 &&
+           write_stall_pressure_ms > 0 && close_timeout_ms > 0 && channel_idle_ms > 0 && shutdown_timeout_ms > 0 &&
+           sweep_ms > 0;
   }
 };
 

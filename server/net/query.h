@@ -12,7 +12,10 @@ inline std::string query_value(std::string_view target, std::string_view name) {
   if (mark == std::string_view::npos) return {};
   std::string_view query = target.substr(mark + 1, target.find('#') - mark - 1);
   const auto hex = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
   };
   while (!query.empty()) {
     const std::size_t ampersand = query.find('&');

@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "net/query.h"
+#include "net/tcp_progress.h"
 #include "protocol/replies.h"
 
 namespace ringfence {
@@ -87,7 +88,8 @@ void WsSession::set_up() {
   const std::string_view name = choice_.named ? protocol_name(choice_.protocol) : std::string_view();
   ws_.set_option(websocket::stream_base::decorator([name](websocket::response_type& response) {
     response.set(beast::http::field::server, "ringfence/" RINGFENCE_VERSION);
-    if (!name.empty()) response.set(beast::http::field::sec_websocket_protocol, beast::string_view(name.data(), name.size()));
+    if (!name.empty())
+      response.set(beast::http::field::sec_websocket_protocol, beast::string_view(name.data(), name.size()));
   }));
   ws_.auto_fragment(false);
   ws_.read_message_max(kReadMaxFactor * limits.message_bytes);
@@ -119,13 +121,16 @@ void WsSession::sweep(std::int64_t now_ms) {
   }
   if (writing_) {
     const bool holds_memory = outgoing_ || writing_reply_.segment;
-    const std::uint32_t stall_ms = holds_memory && shard_.hub().under_pressure() ? limits.write_stall_pressure_ms
-                                                                                 : limits.write_stall_ms;
-    if (now_ms - write_at_ms_ > stall_ms) {
+    const bool pressing = holds_memory && shard_.hub().under_pressure();
+    const std::uint32_t stall_ms = pressing ? limits.write_stall_pressure_ms : limits.write_stall_ms;
+    // A slow reader may take its time over a message, but not while others need the memory that it pins.
+    look_at_progress(now_ms);
+    if (now_ms - (pressing ? write_at_ms_ : progress_at_ms_) > stall_ms) {
       // No close frame: it would have to stand in the middle of the message that does not get through.
       shard_.counters().stalled_closed.add(1);
       abandon();
-      return logger("ws")->warn("connection {}: write_stalled: nothing could be written for {} ms, reset", slot_.id(), stall_ms);
+      return logger("ws")->warn("connection {}: write_stalled: {} for {} ms, reset", slot_.id(),
+                                pressing ? "one message did not get through" : "nothing could be written", stall_ms);
     }
   }
   const std::int64_t silent_ms = now_ms - heard_at_ms_;
@@ -139,6 +144,11 @@ void WsSession::sweep(std::int64_t now_ms) {
     ws_.async_ping({}, [self = Self(this)](ErrorCode) { self->pinging_ = false; });
   }
   pump();
+}
+
+void WsSession::look_at_progress(std::int64_t now_ms) {
+  const std::uint64_t acked_bytes = tcp_acked_bytes(ws_.next_layer().native_handle());
+  if (std::exchange(acked_bytes_, acked_bytes) != acked_bytes) progress_at_ms_ = now_ms;
 }
 
 void WsSession::shut_down(std::uint32_t retry_after_ms, std::int64_t drain_until_ms) {

@@ -84,6 +84,7 @@ class WsSession final : public ShardSession,
 
   // ws_session.cpp: the connection's life.
   void on_accepted(ErrorCode error);
+  void look_at_progress(std::int64_t now_ms);
   void start_close();
   void end();
   // ws_session_read.cpp: messages in.
@@ -106,8 +107,8 @@ class WsSession final : public ShardSession,
   bool reply_room() const noexcept;
   void push(std::string text);
   void push(Reply reply);
-  void refuse(std::string_view id, Error code, std::string_view message = {});         // counts and answers
-  void answer_error(std::string_view id, Error code, std::string_view message = {});   // counted by another
+  void refuse(std::string_view id, Error code, std::string_view message = {});        // counts and answers
+  void answer_error(std::string_view id, Error code, std::string_view message = {});  // counted by another
   // ws_session_ops.cpp: what each op does.
   void handle(const Request& request);
   void subscribe(const Request& request);
@@ -123,15 +124,17 @@ class WsSession final : public ShardSession,
   State state_ = State::handshake;
   bool reading_ = false;
   bool pinging_ = false;
-  bool drop_message_ = false;       // inbound memory was refused: read to its end, answer overloaded
+  bool drop_message_ = false;  // inbound memory was refused: read to its end, answer overloaded
   bool closing_told_ = false;
   bool draining_ = false;
-  std::uint16_t close_code_ = 0;    // close once the replies are sent
+  std::uint16_t close_code_ = 0;      // close once the replies are sent
   std::uint32_t retry_after_ms_ = 0;  // told by `closing`
   std::int64_t drain_until_ms_ = 0;
   std::int64_t heard_at_ms_;
-  std::int64_t state_at_ms_;        // when `state_` was entered
-  std::int64_t write_at_ms_ = 0;
+  std::int64_t state_at_ms_;  // when `state_` was entered
+  std::int64_t write_at_ms_ = 0;     // when the message in flight was begun
+  std::int64_t progress_at_ms_ = 0;  // when a sweep last saw the peer take some of it; at first the same
+  std::uint64_t acked_bytes_ = 0;    // by the peer, at that sweep
   std::int64_t errors_since_ms_ = 0;
   std::uint32_t errors_ = 0;
 

@@ -41,7 +41,7 @@ std::optional<std::int64_t> json_integer(std::string_view digits) noexcept;
 
 // Appends `text` as a JSON string, quotes included.
 void append_json_string(std::string& out, std::string_view text);
-std::size_t json_string_bytes(std::string_view text) noexcept;         // what that takes
+std::size_t json_string_bytes(std::string_view text) noexcept;       // what that takes
 char* write_json_string(char* out, std::string_view text) noexcept;  // the same into memory; returns its end
 
 // 2026-01-15T12:00:00.000000Z

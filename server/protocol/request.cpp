@@ -69,7 +69,7 @@ class Fields {
   std::string_view twice_;
 };
 
-constexpr std::array<std::string_view, 9> kNames = {"op",   "id",   "channel", "type", "data",
+constexpr std::array<std::string_view, 9> kNames = {"op",    "id",   "channel", "type", "data",
                                                     "after", "last", "limit",   "epoch"};
 constexpr std::array<std::string_view, 2> kAfterNames = {"epoch", "seq"};
 using MessageFields = Fields<kNames.size()>;
@@ -151,7 +151,8 @@ Problem read_publish(const MessageFields& fields, std::span<char> message, Reque
   out.type = "message";
   if (const JsonValue* type = fields.find("type"))
     if (auto found = read_string(*type, "type", out.type)) return found;
-  if (!valid_type(out.type)) return problem(Error::bad_type, "the type is not 1 to 255 bytes without control characters");
+  if (!valid_type(out.type))
+    return problem(Error::bad_type, "the type is not 1 to 255 bytes without control characters");
   const JsonValue* data = fields.find("data");
   if (!data) return missing("data");
   // A line break in valid JSON stands between tokens, never in a string.
@@ -190,8 +191,9 @@ Problem read_id(const MessageFields& fields, std::string_view& id) {
 
 Problem read_op(const MessageFields& fields, Op& op) {
   static constexpr std::pair<std::string_view, Op> kOps[] = {
-      {"subscribe", Op::subscribe}, {"unsubscribe", Op::unsubscribe}, {"publish", Op::publish},
-      {"history", Op::history},     {"presence", Op::presence},       {"join", Op::join},
+      {"subscribe", Op::subscribe}, {"unsubscribe", Op::unsubscribe},
+      {"publish", Op::publish},     {"history", Op::history},
+      {"presence", Op::presence},   {"join", Op::join},
       {"leave", Op::leave},         {"ping", Op::ping}};
   const JsonValue* value = fields.find("op");
   if (!value) return missing("op");

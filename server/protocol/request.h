@@ -21,12 +21,12 @@ struct Request {
   Op op = Op::ping;
   std::string_view id;  // as JSON, empty if none
   std::string channel;
-  std::string type;                         // publish
-  std::string_view data;                    // publish, as sent
-  std::optional<std::string> epoch;         // of `after` (subscribe), or `epoch` (history)
-  std::uint64_t after_seq = 0;              // subscribe with epoch; history
-  std::optional<std::uint32_t> last;        // subscribe
-  std::uint32_t limit = 100;                // history
+  std::string type;                   // publish
+  std::string_view data;              // publish, as sent
+  std::optional<std::string> epoch;   // of `after` (subscribe), or `epoch` (history)
+  std::uint64_t after_seq = 0;        // subscribe with epoch; history
+  std::optional<std::uint32_t> last;  // subscribe
+  std::uint32_t limit = 100;          // history
 };
 
 struct RequestError {

@@ -22,7 +22,12 @@ bool valid_channel_name(std::string_view name) noexcept {
 }
 
 Channel::Channel(std::string_view name, std::uint32_t id, std::uint64_t epoch, History its_history, Account& account)
-    : history(std::move(its_history)), used_at_ms(steady_ms()), id_(id), epoch_(epoch), account_(account), name_(name) {}
+    : history(std::move(its_history)),
+      used_at_ms(steady_ms()),
+      id_(id),
+      epoch_(epoch),
+      account_(account),
+      name_(name) {}
 
 Channel::~Channel() { account_.sub(bytes_max(history.limits().bytes_max)); }
 
@@ -70,9 +75,7 @@ void Channel::take_mark(unsigned shard) noexcept {
   marked_shards_.fetch_and(~(std::uint64_t{1} << shard), std::memory_order_acq_rel);
 }
 
-void intrusive_ptr_add_ref(Channel* channel) noexcept {
-  channel->references_.fetch_add(1, std::memory_order_relaxed);
-}
+void intrusive_ptr_add_ref(Channel* channel) noexcept { channel->references_.fetch_add(1, std::memory_order_relaxed); }
 
 void intrusive_ptr_release(Channel* channel) noexcept {
   if (channel->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete channel;

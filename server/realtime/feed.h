@@ -41,7 +41,7 @@ struct Cut : boost::intrusive_ref_counter<Cut, boost::thread_unsafe_counter> {
   bool render(Hub& hub, const Channel& channel);
   SegmentRef text;
   std::uint32_t text_bytes = 0;
-  std::uint32_t text_count = 0;     // of the records in it
+  std::uint32_t text_count = 0;  // of the records in it
   std::uint64_t text_last_seq = 0;
 };
 using CutPtr = boost::intrusive_ptr<Cut>;

@@ -58,9 +58,8 @@ Hub::Hub(const Limits& limits, Ledger& ledger, unsigned shards)
       feeds_(ledger.open("feeds", std::uint64_t{limits.channels_max} * shards * kFeedBytes).value()),
       inbox_memory_(
           ledger.open("shard inboxes", std::uint64_t{limits.channels_max} * shards * 2 * sizeof(ChannelPtr)).value()),
-      closed_memory_(ledger
-                         .open("closed ids", RecentIdSet::create(limits.closed_ids_max).value().memory_bytes())
-                         .value()),
+      closed_memory_(
+          ledger.open("closed ids", RecentIdSet::create(limits.closed_ids_max).value().memory_bytes()).value()),
       closed_ids_(RecentIdSet::create(limits.closed_ids_max).value()),
       next_epoch_(random_u64()),
       pressure_at_ms_(steady_ms() - kPressureMs) {
@@ -111,8 +110,8 @@ Result<ChannelPtr> Hub::find_or_create(std::string_view name) {
   INVARIANT(history.ok());
   if (!channels_.try_add(Channel::bytes_max(limits_.history_bytes_max))) return Error::too_many_channels;
   const std::uint64_t epoch = scatter(next_epoch_.fetch_add(1, kRelaxed)) % (kEpochs - 1) + 1;
-  ChannelPtr channel(new Channel(name, next_channel_id_.fetch_add(1, kRelaxed), epoch, std::move(history).value(),
-                                 channels_));
+  ChannelPtr channel(
+      new Channel(name, next_channel_id_.fetch_add(1, kRelaxed), epoch, std::move(history).value(), channels_));
   stripe.channels.insert(channel);
   return channel;
 }

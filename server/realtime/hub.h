@@ -58,14 +58,14 @@ struct HubStats {
   std::uint64_t delivered_bytes = 0;  // of the messages that carried them
   std::uint64_t messages = 0;         // that carried them
   std::uint64_t flushes = 0;
-  std::uint64_t gaps = 0;    // told
-  std::uint64_t missed = 0;  // records that those gaps were
+  std::uint64_t gaps = 0;              // told
+  std::uint64_t missed = 0;            // records that those gaps were
   std::uint64_t waits_for_memory = 0;  // a JSON text had to wait for record memory
   std::uint64_t stalled_closed = 0;
   std::uint64_t dead_closed = 0;
   std::uint64_t errors_closed = 0;  // too_many_errors
   std::uint64_t invalid_utf8 = 0;
-  std::uint64_t closed_recently = 0;  // ids remembered
+  std::uint64_t closed_recently = 0;                 // ids remembered
   std::array<std::uint64_t, kErrorCount> refused{};  // by Error
 };
 

@@ -7,7 +7,7 @@
 namespace ringfence {
 namespace {
 
-constexpr std::size_t kReclaimLooksMax = 4096;   // channels and empty buckets that one pass looks at
+constexpr std::size_t kReclaimLooksMax = 4096;    // channels and empty buckets that one pass looks at
 constexpr std::uint64_t kReclaimSlackShare = 64;  // of the pool: freed along, so that not every segment needs a pass
 
 }  // namespace

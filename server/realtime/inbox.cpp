@@ -21,6 +21,7 @@ void Inbox::take(std::vector<ChannelPtr>& out) {
 
 void Inbox::attach(std::function<void()> wake) {
   const std::lock_guard lock(mutex_);
+  channels_.reserve(channels_max_);
   wake_ = std::move(wake);
   if (channels_.empty()) return;
   woken_ = true;

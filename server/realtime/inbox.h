@@ -2,7 +2,7 @@
 //
 // Threads  mark: any thread. take, attach, detach: the shard's thread, or one after it ended.
 // Bounds   a channel enters only on the rise of its flag for this shard, so there are at most as many entries as
-//          channels alive (--channels). The memory for all of them is counted at start.
+//          channels alive (--channels). attach() reserves the memory for all of them.
 // Cost     mark: an atomic or; on its rise a short mutex, and one post to the shard if none is on its way.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace ringfence {
 
 class Inbox {
  public:
-  Inbox(unsigned shard, std::size_t channels_max) : shard_(shard) { channels_.reserve(channels_max); }
+  Inbox(unsigned shard, std::size_t channels_max) : shard_(shard), channels_max_(channels_max) {}
 
   void mark(Channel& channel);
   // Swaps the entries with `out` (empty, with room for --channels) and lets the next mark wake the shard again.
@@ -33,6 +33,7 @@ class Inbox {
 
  private:
   const unsigned shard_;
+  const std::size_t channels_max_;
   std::mutex mutex_;
   std::vector<ChannelPtr> channels_;
   bool woken_ = false;

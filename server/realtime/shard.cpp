@@ -50,7 +50,7 @@ void Shard::on_wake() {
   if (Clock::now() >= next_flush_) return flush();
   flush_timer_.expires_at(next_flush_);
   flush_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) flush();
+    if (!error) on_wake();  // which looks again: the last flush may have cost more than was known
   });
 }
 

@@ -27,13 +27,13 @@ TEST_CASE("Thousands of connects and disconnects leave the ledger where it was",
   for (int i = 0; i < kCycles; ++i) {
     WsClient client(test.server.port(), i % 2 ? "ringfence.v1" : "ringfence.v1.json", "?channels=a,b");
     switch (pick(random, 0, 4)) {
-      case 0: client.drop(); break;         // with replies on their way
-      case 1: client.drop(true); break;     // by a reset
+      case 0: client.drop(); break;      // with replies on their way
+      case 1: client.drop(true); break;  // by a reset
       case 2:
         client.send(R"({"op":"publish","channel":"a","data":")" + std::string(pick(random, 0, 6000), 'x') + "\"}");
         client.drop();
         break;
-      case 3: {                             // in the middle of a message
+      case 3: {  // in the middle of a message
         client.stream().text(true);
         client.stream().write_some(false, boost::asio::buffer(std::string(3000, ' ')));
         client.drop();
@@ -43,9 +43,8 @@ TEST_CASE("Thousands of connects and disconnects leave the ledger where it was",
     }
   }
   CHECK(test.server.hub().stats().connections_total == kCycles);
-  CHECK(test.eventually([](const HubStats& stats) {
-    return stats.connections == 0 && stats.subscriptions == 0 && stats.channels == 0;
-  }));
+  CHECK(test.eventually(
+      [](const HubStats& stats) { return stats.connections == 0 && stats.subscriptions == 0 && stats.channels == 0; }));
   const auto after = test.server.ledger().rows();
   REQUIRE(after.size() == before.size());
   for (std::size_t i = 0; i < after.size(); ++i) {
@@ -66,7 +65,7 @@ TEST_CASE("A silent connection is pinged, and one that does not answer is ended"
   WsClient silent(test.server.port());  // never reads, so never answers a ping
   WsClient alive(test.server.port());
   alive.subscribe("room");
-  std::string got;  // the assertions are not for several threads
+  std::string got;                                              // the assertions are not for several threads
   std::jthread reader([&] { got = alive.events(1)[0].data; });  // reading answers pings
   CHECK(test.eventually([](const HubStats& stats) { return stats.dead_closed == 1 && stats.connections == 1; }));
   std::this_thread::sleep_for(std::chrono::milliseconds(600));

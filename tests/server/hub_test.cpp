@@ -115,8 +115,7 @@ TEST_CASE("Publishers are told overloaded while stalled readers hold all memory;
   });
   std::vector<std::unique_ptr<WsClient>> stalled;
   for (int i = 0; i < 24; ++i)
-    stalled.push_back(
-        std::make_unique<WsClient>(test.server.port(), "ringfence.v1", numbered("?channels=c", i), 4096));
+    stalled.push_back(std::make_unique<WsClient>(test.server.port(), "ringfence.v1", numbered("?channels=c", i), 4096));
   const std::string data = json_filler(60'000);
   WsClient publisher(test.server.port());
   std::uint64_t overloaded = 0;

@@ -20,13 +20,15 @@ std::optional<Error> error_of(std::string text, Request& request) {
 }  // namespace
 
 TEST_CASE("check_json takes what RFC 8259 takes, numbers of any size too", "[ops_json]") {
-  for (const char* text : {"0", "-0", "1e400", "-1.5E-3", "1180591620717411303424", "\"\"", "\"\\u0000\\ud800\"", "[]", "{}",
-                           " [ 1 , {\"a\" : null} ] ", "{\"a\":1,\"a\":2}", "true", "\"\x7f\""}) {
+  for (const char* text : {"0", "-0", "1e400", "-1.5E-3", "1180591620717411303424", "\"\"", "\"\\u0000\\ud800\"", "[]",
+                           "{}", " [ 1 , {\"a\" : null} ] ", "{\"a\":1,\"a\":2}", "true", "\"\x7f\""}) {
     INFO(text);
     CHECK_FALSE(check_json(text, 10));
   }
-  for (const char* text : {"", " ", "01", "+1", ".5", "1.", "1e", "-", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}",
-                           "{\"a\":1,}", "\"", "\"\\x\"", "\"\\u12g4\"", "\"\n\"", "tru", "nul", "NaN", "1 2", "]", "[", "{\"a\":[}"}) {
+  for (const char* text :
+       {"",       " ",     "01",      "+1",       ".5",    "1.",         "1e", "-",        "[1,]",
+        "[,1]",   "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}", "{\"a\":1,}", "\"", "\"\\x\"",  "\"\\u12g4\"",
+        "\"\n\"", "tru",   "nul",     "NaN",      "1 2",   "]",          "[",  "{\"a\":[}"}) {
     INFO(text);
     CHECK(check_json(text, 10));
   }
@@ -108,9 +110,10 @@ TEST_CASE("parse_request keeps data as sent, with spaces for the line breaks bet
 }
 
 TEST_CASE("valid_utf8 refuses what RFC 3629 refuses", "[ops_json]") {
-  for (const char* text : {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"}) CHECK(valid_utf8(text));
-  for (const char* text : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
-                           "\xe2\x82", "\xff", "a\xc3z"})
+  for (const char* text : {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"})
+    CHECK(valid_utf8(text));
+  for (const char* text : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                           "\xf8\x88\x80\x80\x80", "\xe2\x82", "\xff", "a\xc3z"})
     CHECK_FALSE(valid_utf8(text));
 }
 
@@ -127,7 +130,8 @@ TEST_CASE("Times are written as RFC 3339 with microseconds, whatever the record 
   CHECK(text(INT64_MIN) == "0000-01-01T00:00:00.000000Z");
 }
 
-TEST_CASE("An event's text is as long as was measured, and names the record before it where that is not seq - 1", "[ops_json]") {
+TEST_CASE("An event's text is as long as was measured, and names the record before it where that is not seq - 1",
+          "[ops_json]") {
   const EventText event{"room:1"};
   RecordView record;
   record.seq = 42;

@@ -33,7 +33,8 @@ constexpr std::uint64_t kPublished = kPublishedBytes / kPayloadBytes;
 
 }  // namespace
 
-TEST_CASE("A stalled subscriber costs at most 256 KiB while 200 MB pass it, and is told what it missed", "[slow_reader]") {
+TEST_CASE("A stalled subscriber costs at most 256 KiB while 200 MB pass it, and is told what it missed",
+          "[slow_reader]") {
   // Long enough that it is not ended for stalling.
   TestServer test([](Options& options) { options.limits.write_stall_ms = 600'000; });
   WsClient stalled(test.server.port(), "ringfence.v1", "", 4096);
@@ -114,4 +115,29 @@ TEST_CASE("A subscriber that reads nothing for too long is reset, counted, and o
   CHECK(test.eventually([](const HubStats& stats) { return stats.stalled_closed == 1 && stats.connections == 1; }));
   test.publish("end", "1");
   CHECK(quick.events(1).size() == 1);
+}
+
+TEST_CASE("A subscriber that reads slowly but steadily is not taken for stalled", "[slow_reader]") {
+  constexpr std::uint32_t kStallMs = 400;
+  TestServer test([](Options& options) {
+    options.limits.write_stall_ms = kStallMs;
+    options.limits.sweep_ms = 20;
+    options.limits.frame_bytes = 8 << 20;
+    options.limits.history_bytes_max = 32 << 20;
+    options.limits.channels_max = 4;
+  });
+  WsClient slow(test.server.port(), "ringfence.v1", "", 64 * 1024);
+  slow.subscribe("room");
+  // Some go out at once; what follows is one message, larger than the buffers of both sockets.
+  for (int i = 0; i < 250; ++i) test.publish("room", json_filler(60'000));
+  auto& socket = slow.stream().next_layer();
+  std::vector<char> bytes(8 * 1024);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(5 * kStallMs);
+  while (std::chrono::steady_clock::now() < until) {
+    REQUIRE(socket.read_some(boost::asio::buffer(bytes)) > 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  CHECK(test.server.hub().stats().stalled_closed == 0);
+  // It is still being written to: once it reads no more, it is reset.
+  CHECK(test.eventually([](const HubStats& stats) { return stats.stalled_closed == 1; }));
 }

@@ -95,7 +95,7 @@ struct TestServer {
 class WsClient {
  public:
   struct Event {
-    std::string channel;  // JSON mode
+    std::string channel;           // JSON mode
     std::uint32_t channel_id = 0;  // binary mode
     std::uint64_t prev_seq = 0;
     std::uint64_t seq = 0;
@@ -220,7 +220,8 @@ class WsClient {
 
  private:
   static void read_batch(Message& message) {
-    const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(message.text.data()), message.text.size());
+    const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(message.text.data()),
+                                           message.text.size());
     if (!validate_batch(bytes)) throw std::runtime_error("a batch that does not validate");
     BatchCursor cursor(bytes);
     while (const auto section = cursor.next()) {
@@ -228,8 +229,8 @@ class WsClient {
       std::uint64_t prev_seq = section->prev_seq;
       for (std::uint32_t i = 0; i < section->count; ++i) {
         const RecordView record = view_record(at);
-        message.events.push_back({{}, section->channel_id, prev_seq, record.seq, std::string(record.type),
-                                  std::string(record.payload)});
+        message.events.push_back(
+            {{}, section->channel_id, prev_seq, record.seq, std::string(record.type), std::string(record.payload)});
         prev_seq = record.seq;
         at += record.stride_bytes;
       }
@@ -248,7 +249,8 @@ class WsClient {
         return;
       }
       const std::uint64_t seq = line["seq"];
-      message.events.push_back({line["channel"], 0, line.value("prev", seq - 1), seq, line["type"], line["data"].dump()});
+      message.events.push_back(
+          {line["channel"], 0, line.value("prev", seq - 1), seq, line["type"], line["data"].dump()});
     }
   }
 
