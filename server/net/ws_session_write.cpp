@@ -43,7 +43,7 @@ void WsSession::write_reply() {
 
 void WsSession::write_text() {
   writing_ = true;
-  write_at_ms_ = Shard::now_ms();
+  write_at_ms_ = progress_at_ms_ = Shard::now_ms();
   ws_.text(true);
   const SegmentRef& segment = writing_reply_.segment;
   const auto buffer = segment ? boost::asio::const_buffer(segment->data(), writing_reply_.segment_bytes)
@@ -69,7 +69,7 @@ void WsSession::write_events() {
   }
   outgoing_ = std::move(out);
   writing_ = true;
-  write_at_ms_ = Shard::now_ms();
+  write_at_ms_ = progress_at_ms_ = Shard::now_ms();
   const bool binary = choice_.protocol == WsProtocol::binary;
   ws_.binary(binary);
   ws_.async_write(binary ? outgoing_->finish_batch() : outgoing_->finish_text(),
