@@ -3,8 +3,8 @@
 //   2026-01-15T12:00:00.000000Z info  server: listening on http://127.0.0.1:8080
 //
 // Threads  any thread logs. ChannelLog::attach, detach: one thread, while no other attaches or detaches.
-// Bounds   a ChannelLog holds at most kLinesMax lines that are not yet published; full: the oldest is dropped, counted,
-//          and the next event says so. A line is cut at kLineBytesMax.
+// Bounds   a ChannelLog holds at most kLinesMax lines that wait, and as many that are being published; full: the oldest
+//          is dropped, counted, and the next event says so. A line is cut at kLineBytesMax.
 // Errors   none: a line that cannot be published is on stderr all the same.
 #pragma once
 
@@ -33,7 +33,7 @@ class ChannelLog {
  public:
   static constexpr std::size_t kLinesMax = 256;
   static constexpr std::size_t kLineBytesMax = 2048;
-  static constexpr std::uint64_t kBytesMax = kLinesMax * (kLineBytesMax + 128);  // for the ledger
+  static constexpr std::uint64_t kBytesMax = 2 * kLinesMax * (kLineBytesMax + 128);  // for the ledger
 
   // `post` runs a function soon on a thread that may publish. Both must stay valid until detach().
   void attach(Hub& hub, std::string channel, std::function<void(std::function<void()>)> post);

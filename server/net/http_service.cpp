@@ -7,8 +7,8 @@ namespace ringfence {
 namespace http = boost::beast::http;
 using Json = nlohmann::ordered_json;
 
-HttpService::HttpService(const Options& options, const Ledger& ledger, Hub& hub)
-    : options_(options), ledger_(ledger), hub_(hub), files_(options.static_dir) {}
+HttpService::HttpService(const Options& options, const Ledger& ledger, Hub& hub, const ChannelLog* log)
+    : options_(options), ledger_(ledger), hub_(hub), log_(log), files_(options.static_dir) {}
 
 http::message_generator HttpService::answer(const Request& request, const ReplyTo& to) {
   const std::string_view target(request.target().data(), request.target().size());
@@ -51,6 +51,7 @@ std::string HttpService::health_json() const {
       {"delivered", stats.delivered},
       {"delivered_bytes", stats.delivered_bytes},
       {"messages", stats.messages},
+      {"flushes", stats.flushes},
       {"gaps", stats.gaps},
       {"missed", stats.missed},
       {"waits_for_memory", stats.waits_for_memory},
@@ -59,6 +60,8 @@ std::string HttpService::health_json() const {
         {"dead", stats.dead_closed},
         {"errors", stats.errors_closed},
         {"invalid_utf8", stats.invalid_utf8}}},
+      {"closed_recently", stats.closed_recently},
+      {"log_lines_dropped", log_ ? log_->dropped() : 0},
       {"refused", refused},
       {"http",
        {{"requests", get(counters_.requests)},

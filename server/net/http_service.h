@@ -5,7 +5,7 @@
 //   GET /v1/ws                 a WebSocket (the session hands itself over)
 //   GET, HEAD of all else      static files
 //
-// Owns     nothing but the folder's path; options, hub and ledger outlive it.
+// Owns     nothing but the folder's path; options, hub, ledger and log outlive it.
 // Threads  const, any thread.
 #pragma once
 
@@ -19,6 +19,7 @@
 
 #include <ringfence/ledger.h>
 
+#include "log.h"
 #include "net/http_reply.h"
 #include "net/static_files.h"
 #include "options.h"
@@ -39,7 +40,8 @@ class HttpService {
  public:
   using Request = boost::beast::http::request<boost::beast::http::string_body>;
 
-  HttpService(const Options& options, const Ledger& ledger, Hub& hub);
+  // `log` is null without --log-channel.
+  HttpService(const Options& options, const Ledger& ledger, Hub& hub, const ChannelLog* log);
 
   // The answer to a request that is no upgrade.
   boost::beast::http::message_generator answer(const Request& request, const ReplyTo& to);
@@ -57,6 +59,7 @@ class HttpService {
   const Options& options_;
   const Ledger& ledger_;
   Hub& hub_;
+  const ChannelLog* const log_;
   const StaticFiles files_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::atomic<bool> stopping_{false};
