@@ -14,7 +14,8 @@ bool WsSession::reply_room() const noexcept { return !replies_.full() && reply_b
 // Back-pressure: what cannot be answered yet is not read yet. While draining nothing is, as answers would hold up
 // `closing`.
 bool WsSession::may_read() const noexcept {
-  return state_ == State::open && !reading_ && !draining_ && close_code_ == 0 && initial_channels_.empty() && reply_room();
+  return state_ == State::open && !reading_ && !draining_ && close_code_ == 0 && initial_channels_.empty() &&
+         reply_room();
 }
 
 void WsSession::read() {
