@@ -4,7 +4,8 @@
 //   server.run();                       // until SIGTERM or SIGINT
 //
 // Owns     ledger, hub, shards and their threads, listener.
-// Threads  one thread calls start, stop, wait, run and the destructor. publish, port, hub, ledger, hasten, stopping: any thread.
+// Threads  one thread calls start, stop, run and the destructor. publish, port, hub, ledger, hasten, stopping: any
+//          thread.
 // Bounds   those of Options::limits; start() refuses a configuration whose worst case is above memory_budget_bytes.
 // Errors   the constructor and start() throw: UsageError (check_options, the memory budget, with a table), or
 //          std::runtime_error with one line (the port is in use).
