@@ -2,7 +2,7 @@
 setup_packages BUILD
 setup_node
 setup_npm
-build_native
+build_native ringfence-server
 build_wasm core
 build_client
 build_demo_page
