@@ -1,4 +1,7 @@
 // ringfence-server: serves, or publishes the lines of stdin (pipe).
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -7,6 +10,24 @@
 #include "options.h"
 #include "pipe.h"
 #include "server.h"
+
+namespace {
+
+// The usual soft limit of 1,024 is for programs that use select(); ours is --connections. Of the process, so it is done
+// here and not in Server.
+void raise_descriptor_limit(const ringfence::Options& options) {
+  const rlim_t needed = options.limits.connections_max + 16 * rlim_t{options.threads} + 256;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return;
+  limit.rlim_cur = std::min(needed, limit.rlim_max);
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < needed)
+    ringfence::logger("server")->warn(
+        "this process may have {} descriptors, and {} connections need {}: above that clients are told 503",
+        limit.rlim_cur, options.limits.connections_max, needed);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -18,6 +39,7 @@ int main(int argc, char** argv) {
       case ringfence::Command::serve: break;
     }
     ringfence::set_up_logs(parsed.serve.log_level);
+    raise_descriptor_limit(parsed.serve);
     ringfence::Server server(parsed.serve);
     return server.run([&server] {
       const auto& host = server.options().host;
