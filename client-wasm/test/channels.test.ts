@@ -256,4 +256,3 @@ describe('resume', () => {
     expect(client.stats().gaps).toBe(1);
   });
 });
-

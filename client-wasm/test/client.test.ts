@@ -165,4 +165,3 @@ describe('connect', () => {
     expect(other.client.state.status).toBe('waiting');
   });
 });
-

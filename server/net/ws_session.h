@@ -131,7 +131,7 @@ class WsSession final : public ShardSession,
   std::uint32_t retry_after_ms_ = 0;  // told by `closing`
   std::int64_t drain_until_ms_ = 0;
   std::int64_t heard_at_ms_;
-  std::int64_t state_at_ms_;  // when `state_` was entered
+  std::int64_t state_at_ms_;         // when `state_` was entered
   std::int64_t write_at_ms_ = 0;     // when the message in flight was begun
   std::int64_t progress_at_ms_ = 0;  // when a sweep last saw the peer take some of it; at first the same
   std::uint64_t acked_bytes_ = 0;    // by the peer, at that sweep

@@ -22,9 +22,9 @@ inline constexpr std::uint32_t kSectionHeaderBytes = 24;
 
 struct Section {
   std::uint32_t channel_id = 0;
-  std::uint32_t count = 0;              // records, >= 1
-  std::uint64_t prev_seq = 0;           // of the record before the first one, 0 if none
-  std::span<const std::byte> records;   // whole records, one after another
+  std::uint32_t count = 0;             // records, >= 1
+  std::uint64_t prev_seq = 0;          // of the record before the first one, 0 if none
+  std::span<const std::byte> records;  // whole records, one after another
 };
 
 struct BatchTotals {

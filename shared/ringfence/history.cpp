@@ -188,8 +188,8 @@ void History::reset() {
 std::uint64_t History::next_segment_bytes(std::uint64_t stride) const noexcept {
   const std::uint64_t largest = std::clamp<std::uint64_t>(std::bit_floor(limits_.bytes_max / 8),
                                                           SegmentPool::kSegmentBytesMin, SegmentPool::kSegmentBytesMax);
-  const std::uint64_t grown = std::clamp<std::uint64_t>(std::bit_ceil(held_bytes_ / 4 + 1),
-                                                        SegmentPool::kSegmentBytesMin, largest);
+  const std::uint64_t grown =
+      std::clamp<std::uint64_t>(std::bit_ceil(held_bytes_ / 4 + 1), SegmentPool::kSegmentBytesMin, largest);
   return std::max(grown, SegmentPool::kHeaderBytes + stride);
 }
 
@@ -264,9 +264,8 @@ void History::count_evicted(Eviction reason, std::uint64_t count) noexcept {
 History::Place History::place_of_position(std::uint64_t position) const {
   INVARIANT(position >= first_position_ && position < end_position_);
   const auto begin = segments_.begin() + static_cast<std::ptrdiff_t>(head_);
-  const auto after = std::partition_point(begin, segments_.end(), [position](const SegmentRef& segment) {
-    return segment->first_position <= position;
-  });
+  const auto after = std::partition_point(
+      begin, segments_.end(), [position](const SegmentRef& segment) { return segment->first_position <= position; });
   Place place;
   place.segment = static_cast<std::size_t>(after - segments_.begin()) - 1;
   const Segment& segment = *segments_[place.segment];

@@ -43,8 +43,7 @@ std::string_view eviction_name(Eviction reason) noexcept {
   return {};
 }
 
-Account::Account(Account&& other) noexcept
-    : ledger_(std::exchange(other.ledger_, nullptr)), entry_(other.entry_) {}
+Account::Account(Account&& other) noexcept : ledger_(std::exchange(other.ledger_, nullptr)), entry_(other.entry_) {}
 
 Account& Account::operator=(Account&& other) noexcept {
   if (this != &other) {

@@ -73,8 +73,8 @@ class SegmentRef {
 // Must outlive its segments (INVARIANT in the destructor).
 class SegmentPool {
  public:
-  static constexpr std::uint32_t kSegmentBytesMin = 512;              // in all, header included
-  static constexpr std::uint32_t kSegmentBytesMax = 64 * 1024;        // usual; one large record may have a larger one
+  static constexpr std::uint32_t kSegmentBytesMin = 512;        // in all, header included
+  static constexpr std::uint32_t kSegmentBytesMax = 64 * 1024;  // usual; one large record may have a larger one
   static constexpr std::uint32_t kHeaderBytes = sizeof(Segment);
 
   explicit SegmentPool(Account account) noexcept : account_(std::move(account)) {}

@@ -34,7 +34,8 @@ TEST_CASE("Replica puts each section where its channel is attached", "[replica]"
   const HistoryId b = replica->add_history("b", kLimits).value();
   auto first = replica->attach(7, a, false, 0).value();
   auto second = replica->attach(8, b, false, 10).value();
-  const Bytes batch = BatchBuilder().section(7, 0).record(1).record(2).section(8, 10).record(11).section(9, 0).record(1).build();
+  const Bytes batch =
+      BatchBuilder().section(7, 0).record(1).record(2).section(8, 10).record(11).section(9, 0).record(1).build();
   REQUIRE(replica->ingest(batch).ok());
   CHECK(replica->history(a)->size() == 2);
   CHECK(replica->history(b)->first_seq() == 11);
@@ -155,10 +156,13 @@ TEST_CASE("Replica lets a listener remove its history", "[replica]") {
   auto replica = make();
   const HistoryId a = replica->add_history("a", kLimits).value();
   int calls = 0;
-  auto first = replica->on_change(a, [&] {
-                        ++calls;
-                        replica->remove_history(a);
-                      }).value();
+  auto first = replica
+                   ->on_change(a,
+                               [&] {
+                                 ++calls;
+                                 replica->remove_history(a);
+                               })
+                   .value();
   auto second = replica->on_change(a, [&] { ++calls; }).value();
   replica->mark_changed(a);
   CHECK(replica->notify() == 1);

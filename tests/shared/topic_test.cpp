@@ -73,11 +73,13 @@ TEST_CASE("Topic lets a callback end itself and others, which are then not calle
   Topic<> topic(8);
   std::vector<Subscription> handles(3);
   std::vector<int> called;
-  handles[0] = topic.subscribe([&] {
-                      called.push_back(0);
-                      handles[0].end();
-                      handles[1].end();
-                    }).value();
+  handles[0] = topic
+                   .subscribe([&] {
+                     called.push_back(0);
+                     handles[0].end();
+                     handles[1].end();
+                   })
+                   .value();
   handles[1] = topic.subscribe([&] { called.push_back(1); }).value();
   handles[2] = topic.subscribe([&] { called.push_back(2); }).value();
   topic.emit();
@@ -89,9 +91,11 @@ TEST_CASE("Topic first calls what a callback added in the next emit", "[topic]")
   Topic<> topic(8);
   int late = 0;
   Subscription added;
-  auto subscription = topic.subscribe([&] {
-                             if (!added.active()) added = topic.subscribe([&] { ++late; }).value();
-                           }).value();
+  auto subscription = topic
+                          .subscribe([&] {
+                            if (!added.active()) added = topic.subscribe([&] { ++late; }).value();
+                          })
+                          .value();
   topic.emit();
   CHECK(late == 0);
   topic.emit();
@@ -150,13 +154,15 @@ TEST_CASE("Topic does what a list of live callbacks does, with callbacks that ad
       const int id = next_id++;
       auto item = std::make_unique<Item>();
       item->id = id;
-      item->handle = topic.subscribe([&, id, self] {
-                            called.push_back(id);
-                            const auto dice = pick(random, 0, 9);
-                            if (dice == 0) self(self);
-                            if (dice == 1 && !live.empty())
-                              live.erase(live.begin() + static_cast<std::ptrdiff_t>(pick(random, 0, live.size() - 1)));
-                          }).value();
+      item->handle = topic
+                         .subscribe([&, id, self] {
+                           called.push_back(id);
+                           const auto dice = pick(random, 0, 9);
+                           if (dice == 0) self(self);
+                           if (dice == 1 && !live.empty())
+                             live.erase(live.begin() + static_cast<std::ptrdiff_t>(pick(random, 0, live.size() - 1)));
+                         })
+                         .value();
       live.push_back(std::move(item));
     };
     for (int step = 0; step < 100; ++step) {

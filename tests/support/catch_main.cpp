@@ -15,9 +15,7 @@ namespace {
 
 struct Totals : ListenerBase {
   using ListenerBase::ListenerBase;
-  void testRunEnded(Catch::TestRunStats const& stats) override {
-    cases = stats.totals.testCases;
-  }
+  void testRunEnded(Catch::TestRunStats const& stats) override { cases = stats.totals.testCases; }
   static inline Catch::Counts cases;
 };
 CATCH_REGISTER_LISTENER(Totals)
