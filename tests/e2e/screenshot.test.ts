@@ -60,7 +60,7 @@ const kViews = [
 for (const { name, colorScheme, viewport } of kViews) {
   test(`the page is whole: ${name}`, { timeout: 180_000 }, async () => {
     const { page, problems } = await openDemo(browser, server.url, { colorScheme, viewport, deviceScaleFactor: 1 });
-    const settleSamples = kUpdate && name === 'light' ? 240 : 10;
+    const settleSamples = kUpdate && name === 'light' ? 120 : 10;
     await page.locator('[data-testid=row]').first().waitFor();
     await page.getByTestId('chat-lines').getByText('does not move').waitFor();
     await page.waitForFunction(
