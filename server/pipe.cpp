@@ -205,7 +205,10 @@ class Pipe {
     signals_.cancel(ignored);
     hold_timer_.cancel();
     timer_.cancel();
-    if (!open_) return close_socket();
+    if (!open_) {
+      close_socket();
+      return io_.stop();  // a stream whose upgrade was declined keeps its timer for the handshake
+    }
     timer_.expires_after(std::chrono::seconds(1));
     timer_.async_wait([this](ErrorCode failed) {
       if (!failed) close_socket();

@@ -229,3 +229,20 @@ TEST_CASE("pipe waits while the server is overloaded, and loses nothing", "[pipe
   CHECK(numbers.size() == 1000);
   CHECK(*numbers.rbegin() == 1000);
 }
+
+TEST_CASE("pipe says when the server's welcome is a foreign one", "[pipe]") {
+  for (const char* welcome : {R"({"op":"welcome"})", R"({"op":"welcome","limits":[]})", R"({"op":7})"}) {
+    boost::asio::io_context io;
+    boost::asio::ip::tcp::acceptor acceptor(io, {boost::asio::ip::make_address("127.0.0.1"), 0});
+    PipeRun run(to(acceptor.local_endpoint().port()));
+    boost::beast::websocket::stream<boost::asio::ip::tcp::socket, false> peer(acceptor.accept());
+    peer.accept();
+    peer.write(boost::asio::buffer(std::string_view(welcome)));
+    boost::beast::flat_buffer buffer;
+    boost::system::error_code closed;
+    peer.read(buffer, closed);  // answers the close
+    INFO(welcome);
+    CHECK(run.end().find("; the server at ws://127.0.0.1:") != std::string::npos);
+    CHECK(run.status == kExitRuntime);
+  }
+}
