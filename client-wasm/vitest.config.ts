@@ -22,8 +22,8 @@ export default defineConfig({
     include: ['test/**/*.test.{ts,tsx}'],
     pool: 'forks',
     execArgv: ['--expose-gc'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000, // a ceiling for a busy machine: the compiler and the linters of the package run in here
+    hookTimeout: 240_000,
     maxWorkers: 2,
   },
 });
