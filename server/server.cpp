@@ -42,6 +42,7 @@ Account open_account(Ledger& ledger, std::string_view name, std::uint64_t bytes)
 Server::Server(Options options) : options_(std::move(options)) {
   check_options(options_);
   hub_ = std::make_unique<Hub>(options_.limits, ledger_, options_.threads);
+  services_.hub = hub_.get();
   if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();
   http_ = std::make_unique<HttpService>(options_, ledger_, *hub_, channel_log_.get());
   if (channel_log_) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));
@@ -63,7 +64,7 @@ void Server::start() {
   {
     const std::lock_guard lock(shards_mutex_);
     for (unsigned i = 0; i < options_.threads; ++i)
-      shards.push_back(shards_.emplace_back(std::make_unique<Shard>(*hub_, i)).get());
+      shards.push_back(shards_.emplace_back(std::make_unique<Shard>(services_, i)).get());
   }
   listener_ = std::make_shared<Listener>(shards, *http_);
   listener_->start(options_.host, options_.port);

@@ -24,6 +24,7 @@
 
 #include "options.h"
 #include "realtime/hub.h"
+#include "services.h"
 
 namespace boost::asio {
 class io_context;
@@ -74,6 +75,7 @@ class Server {
   Ledger ledger_;
   std::vector<Account> accounts_;  // of what is bounded outside of the hub
   std::unique_ptr<Hub> hub_;
+  Services services_;
   std::unique_ptr<HttpService> http_;
   std::mutex shards_mutex_;  // for hasten() against start() and wait()
   std::vector<std::unique_ptr<Shard>> shards_;

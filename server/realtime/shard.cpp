@@ -18,8 +18,9 @@ constexpr std::uint32_t kRetryAfterSpreadMs = 5'000;
 
 }  // namespace
 
-Shard::Shard(Hub& hub, unsigned index)
-    : hub_(hub),
+Shard::Shard(const Services& services, unsigned index)
+    : services_(services),
+      hub_(*services.hub),
       index_(index),
       io_(1),
       work_(io_.get_executor()),
@@ -27,7 +28,7 @@ Shard::Shard(Hub& hub, unsigned index)
       retry_timer_(io_),
       sweep_timer_(io_),
       random_(std::random_device{}()) {
-  taken_.reserve(hub.limits().channels_max);
+  taken_.reserve(hub_.limits().channels_max);
   hub_.inbox(index_).attach([this] { boost::asio::post(io_, [this] { on_wake(); }); });
   arm_sweep();
 }

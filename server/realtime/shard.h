@@ -23,6 +23,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "net/socket.h"
+#include "services.h"
 #include "realtime/feed.h"
 #include "realtime/hub.h"
 #include "realtime/outgoing.h"
@@ -31,12 +32,14 @@ namespace ringfence {
 
 class Shard {
  public:
-  Shard(Hub& hub, unsigned index);
+  // The services must outlive the shard; services.hub is set.
+  Shard(const Services& services, unsigned index);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
   ~Shard();
 
   boost::asio::io_context& io() noexcept { return io_; }
+  const Services& services() const noexcept { return services_; }
   Hub& hub() noexcept { return hub_; }
   unsigned index() const noexcept { return index_; }
 
@@ -91,6 +94,7 @@ class Shard {
   std::size_t abandon_all();
   void release_if_unused(Feed& feed);
 
+  const Services& services_;
   Hub& hub_;
   const unsigned index_;
   boost::asio::io_context io_;

@@ -1,0 +1,15 @@
+// Services: the parts of one server that know of each other. Sessions reach them through their shard.
+//
+// Owns     nothing. Server owns every part, creates them in the order of the members and destroys them in reverse.
+// Threads  the pointers never change between Server::start() and the end of the last shard; each part says who may call it.
+#pragma once
+
+namespace ringfence {
+
+class Hub;
+
+struct Services {
+  Hub* hub = nullptr;  // never null once a shard runs
+};
+
+}  // namespace ringfence
