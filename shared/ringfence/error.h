@@ -40,6 +40,7 @@ enum class Error : std::uint8_t {
   bad_capacity,
   over_budget,
   duplicate_name,
+  cost_too_large,
   already_attached,
   memory_full,
 };
