@@ -46,6 +46,7 @@ await build({
   external: ['react'],
   alias: { 'ringfence-glue': glue },
   plugins: [wasmBase64],
+  define: { 'process.env.NODE_ENV': 'process.env.NODE_ENV' }, // the user's bundler decides
   logLevel: 'warning',
 });
 copyFileSync(wasm, join(dist, 'core.wasm'));

@@ -1,7 +1,7 @@
 import { checkChannel, checkInteger, checkType, byteLength } from './check.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { EndedError, RingfenceError, ServerError } from './errors.js';
-import { dispose, makeHandle } from './handle.js';
+import { type Registration, dispose } from './handle.js';
 import { HistoryImpl } from './history.js';
 import { StoreImpl, type StoreClient } from './store.js';
 import { Subscriptions } from './subscriptions.js';
@@ -45,8 +45,9 @@ class ClientImpl implements Client, StoreClient {
   readonly #publishesMax: number;
   readonly #publishTimeoutMs: number;
   readonly #timers: Timers;
-  readonly #stateListeners = new Set<(state: ConnectionState) => void>();
-  readonly #errorListeners = new Set<(error: Error) => void>();
+  readonly #registration: Registration;
+  readonly #stateListeners = new Map<Registration, (state: ConnectionState) => void>();
+  readonly #errorListeners = new Map<Registration, (error: Error) => void>();
   #nextId = 1;
   #messageBytesMax = 0;
   #jsonDepthMax = 0;
@@ -73,7 +74,8 @@ class ClientImpl implements Client, StoreClient {
       lost: () => this.#lost(),
       error: (error) => this.#error(error),
     });
-    this.#subscriptions = new Subscriptions(store, this.#source, options.timers, {
+    const owner = `client ${JSON.stringify(options.url)}`;
+    this.#subscriptions = new Subscriptions(store, this.#source, owner, options.timers, {
       nextId: () => this.#nextId++,
       send: (text) => this.#connection.send(text),
       isOpen: () => this.#connection.isOpen,
@@ -82,6 +84,7 @@ class ClientImpl implements Client, StoreClient {
       error: (error) => this.#error(error),
     });
     store.addClient(this);
+    this.#registration = store.table.open('client', this.url, 'store', () => this.#end());
     this.#connection.start();
   }
 
@@ -173,12 +176,7 @@ class ClientImpl implements Client, StoreClient {
   }
 
   end(): void {
-    if (this.state.status === 'closed') return;
-    this.#connection.stop('closed');
-    this.#subscriptions.end();
-    this.#stateListeners.clear();
-    this.#errorListeners.clear();
-    this.#store.removeClient(this);
+    this.#registration.end();
   }
 
   [dispose](): void {
@@ -187,6 +185,13 @@ class ClientImpl implements Client, StoreClient {
 
   historyEnded(history: HistoryImpl<unknown>): void {
     this.#subscriptions.historyEnded(history);
+  }
+
+  #end(): void {
+    this.#connection.stop('closed');
+    this.#subscriptions.end();
+    for (const registration of [...this.#stateListeners.keys(), ...this.#errorListeners.keys()]) registration.end();
+    this.#store.removeClient(this);
   }
 
   #greeted(welcome: Welcome): void {
@@ -257,19 +262,21 @@ class ClientImpl implements Client, StoreClient {
     this.#tell(this.#errorListeners, error);
   }
 
-  #listen<Value>(listeners: Set<(value: Value) => void>, listener: (value: Value) => void): Handle {
+  #listen<Value>(listeners: Map<Registration, (value: Value) => void>, listener: (value: Value) => void): Handle {
     this.#check();
     if (typeof listener !== 'function') throw new TypeError('listener is not a function');
     if (listeners.size >= LISTENERS_MAX)
       throw new RingfenceError('too_many_subscriptions', `there are ${LISTENERS_MAX} listeners already`);
-    const own = (value: Value): void => listener(value); // the same function twice is two listeners
-    listeners.add(own);
-    return makeHandle(() => listeners.delete(own));
+    const { table } = this.#store;
+    const owner = `client ${JSON.stringify(this.url)}`;
+    const registration = table.open('clientListener', '', owner, () => listeners.delete(registration));
+    listeners.set(registration, listener);
+    return table.handle(registration);
   }
 
-  #tell<Value>(listeners: Set<(value: Value) => void>, value: Value): void {
-    for (const listener of [...listeners]) {
-      if (!listeners.has(listener)) continue;
+  #tell<Value>(listeners: Map<Registration, (value: Value) => void>, value: Value): void {
+    for (const [registration, listener] of [...listeners]) {
+      if (!registration.active) continue;
       this.#store.guard(() => {
         try {
           listener(value);

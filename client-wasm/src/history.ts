@@ -1,7 +1,7 @@
 import { checkBytes, checkInteger } from './check.js';
 import type { Place } from './core.js';
 import { EndedError } from './errors.js';
-import { dispose, makeHandle } from './handle.js';
+import { type Registration, dispose } from './handle.js';
 import { RowTable } from './rows.js';
 import type { StoreImpl } from './store.js';
 import type { Handle, History, HistoryOptions, HistoryStats, Row, Selector, Window } from './types.js';
@@ -29,8 +29,8 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
   missedUnknown = 0;
   readonly #store: StoreImpl;
   readonly #rows: RowTable<T>;
-  readonly #listeners = new Set<Handle>();
-  #ended = false;
+  readonly #listeners = new Set<Registration>();
+  readonly #registration: Registration;
   #place: Place | undefined;
   #placeTick = -1;
 
@@ -45,10 +45,16 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
     if (options.maxAge !== undefined) this.maxAge = checkInteger('maxAge', options.maxAge, 1, AGE_MS_MAX);
     this.#rows = new RowTable(options.decode);
     this.id = store.core.addHistory(name, this.capacity, this.bytesMax, this.maxAge ?? 0);
+    this.#registration = store.table.open('history', name, 'store', () => this.#end());
   }
 
   get ended(): boolean {
-    return this.#ended;
+    return !this.#registration.active;
+  }
+
+  /** As errors and `liveHandles()` name it. */
+  get label(): string {
+    return `history ${JSON.stringify(this.name)}`;
   }
 
   get size(): number {
@@ -57,7 +63,7 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
   }
 
   get tick(): number {
-    return this.#ended ? -1 : this.#store.tick;
+    return this.ended ? -1 : this.#store.tick;
   }
 
   get missed(): number {
@@ -87,14 +93,14 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
     if (typeof listener !== 'function') throw new TypeError('listener is not a function');
     const store = this.#store;
     const native = store.core.onChange(this.id, () => {
-      if (handle.active) store.guard(listener);
+      if (registration.active) store.guard(listener);
     });
-    const handle = makeHandle(() => {
-      this.#listeners.delete(handle);
+    const registration = store.table.open('listener', '', this.label, () => {
+      this.#listeners.delete(registration);
       native.delete();
     });
-    this.#listeners.add(handle);
-    return handle;
+    this.#listeners.add(registration);
+    return store.table.handle(registration);
   }
 
   stats(): HistoryStats {
@@ -133,10 +139,7 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
   }
 
   end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    for (const handle of [...this.#listeners]) handle.end();
-    this.#store.remove(this);
+    this.#registration.end();
   }
 
   [dispose](): void {
@@ -163,7 +166,12 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
     return this.#rows.read(this.#store.core, this.id, start, end);
   }
 
+  #end(): void {
+    for (const registration of [...this.#listeners]) registration.end();
+    this.#store.remove(this);
+  }
+
   #check(): void {
-    if (this.#ended) throw new EndedError(`history ${JSON.stringify(this.name)}`);
+    if (this.ended) throw new EndedError(this.label);
   }
 }

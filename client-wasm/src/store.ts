@@ -1,10 +1,10 @@
 import { checkBytes } from './check.js';
 import { BUDGET_BYTES_MAX, BUDGET_BYTES_MIN, Core } from './core.js';
 import { EndedError, RingfenceError } from './errors.js';
-import { dispose } from './handle.js';
+import { HandleTable, dispose, warnOfLeak } from './handle.js';
 import { HistoryImpl } from './history.js';
 import { Notifier, type NotifyMode } from './notifier.js';
-import type { HandleCounts, History, HistoryOptions, Store, StoreOptions, StoreStats } from './types.js';
+import type { HandleCounts, History, HistoryOptions, LiveHandle, Store, StoreOptions, StoreStats } from './types.js';
 
 const BATCH_BYTES_MIN = 4096;
 const BATCH_BYTES_MAX = 16 * 1024 * 1024;
@@ -47,6 +47,8 @@ function report(error: unknown): void {
 
 export class StoreImpl implements Store {
   readonly batchBytes: number;
+  /** What is live, for `liveHandles()`. */
+  readonly table: HandleTable;
   /** Rises whenever any history may have changed. */
   tick = 0;
   readonly #core: Core;
@@ -67,6 +69,8 @@ export class StoreImpl implements Store {
     this.batchBytes = batchBytes;
     this.#core = new Core(module, budgetBytes, batchBytes);
     this.#onError = options.onError ?? report;
+    const onLeak = options.onLeak ?? warnOfLeak;
+    this.table = new HandleTable((leaked) => this.guard(() => onLeak(leaked)));
     const frames = typeof globalThis.requestAnimationFrame === 'function';
     const mode: NotifyMode = options.notify ?? (frames ? 'frame' : 'microtask');
     this.#notifier = new Notifier(mode, () => this.#notify());
@@ -92,6 +96,10 @@ export class StoreImpl implements Store {
       : this.#core.storeNumbers();
     const total = histories + listeners + routes + clients + subscriptions + clientListeners;
     return { histories, listeners, routes, clients, subscriptions, clientListeners, total };
+  }
+
+  liveHandles(): readonly LiveHandle[] {
+    return this.table.list();
   }
 
   stats(): StoreStats {
@@ -122,6 +130,7 @@ export class StoreImpl implements Store {
       listenerErrors: this.#listenerErrors,
       notifications: this.#notifications,
       handles: this.handles(),
+      collectedHandles: this.table.collected,
     };
   }
 

@@ -4,7 +4,7 @@
 // Bounds   one entry a history, so at most as many as the store has histories.
 import type { CoreHandle } from './core.js';
 import { RingfenceError, ServerError } from './errors.js';
-import { dispose } from './handle.js';
+import type { Registration } from './handle.js';
 import type { HistoryImpl } from './history.js';
 import type { StoreImpl } from './store.js';
 import type { ChannelSubscription, Resume, Timers } from './types.js';
@@ -24,7 +24,7 @@ interface Entry {
   readonly channel: string;
   readonly history: HistoryImpl<unknown>;
   readonly last: number | undefined;
-  readonly handles: Set<ChannelSubscription>;
+  readonly handles: Set<Registration>;
   state: 'pending' | 'active' | 'refused' | 'ended';
   requestId: number | undefined; // of the subscribe under way
   route: CoreHandle | undefined;
@@ -61,6 +61,7 @@ class ResumeTally {
 export class Subscriptions {
   readonly #store: StoreImpl;
   readonly #source: number;
+  readonly #owner: string;
   readonly #timers: Timers;
   readonly #events: SubscriptionEvents;
   readonly #entries = new Map<string, Entry>(); // by channel
@@ -68,9 +69,10 @@ export class Subscriptions {
   #tally: ResumeTally | undefined;
   gaps = 0;
 
-  constructor(store: StoreImpl, source: number, timers: Timers, events: SubscriptionEvents) {
+  constructor(store: StoreImpl, source: number, owner: string, timers: Timers, events: SubscriptionEvents) {
     this.#store = store;
     this.#source = source;
+    this.#owner = owner;
     this.#timers = timers;
     this.#events = events;
   }
@@ -175,19 +177,17 @@ export class Subscriptions {
   }
 
   #makeHandle(entry: Entry): ChannelSubscription {
-    const call = (): void => {
-      if (!entry.handles.delete(handle) || entry.handles.size > 0 || entry.state === 'ended') return;
+    const { table } = this.#store;
+    const registration = table.open('subscription', entry.channel, this.#owner, () => {
+      if (!entry.handles.delete(registration) || entry.handles.size > 0 || entry.state === 'ended') return;
       // One macrotask later: a component that mounts again at once (StrictMode) keeps the channel.
       entry.leaving = this.#timers.setTimeout(() => this.#leave(entry), 0);
-    };
-    Object.defineProperties(call, {
-      channel: { value: entry.channel, enumerable: true },
-      active: { get: () => entry.handles.has(handle) },
-      state: { get: () => (entry.handles.has(handle) ? entry.state : 'ended') },
     });
-    const handle = Object.assign(call, { end: call, [dispose]: call }) as unknown as ChannelSubscription;
-    entry.handles.add(handle);
-    return handle;
+    entry.handles.add(registration);
+    return table.handle(registration, {
+      channel: { value: entry.channel, enumerable: true },
+      state: { get: () => (registration.active ? entry.state : 'ended') },
+    }) as ChannelSubscription;
   }
 
   // Known where the history is in this channel's present epoch, as far as this client knows.
@@ -293,7 +293,7 @@ export class Subscriptions {
     entry.leaving = undefined;
     const told = entry.state === 'active' || entry.requestId !== undefined;
     entry.state = 'ended';
-    entry.handles.clear();
+    for (const registration of [...entry.handles]) registration.end();
     this.#entries.delete(entry.channel);
     this.#endRoute(entry);
     this.#answered(entry);

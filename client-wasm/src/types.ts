@@ -11,6 +11,30 @@ export interface Handle {
   readonly active: boolean;
 }
 
+/** What a live handle is. `view`, `projection`, `queue`, `keyed`: made by a history or store, and ended with it. */
+export type HandleKind =
+  | 'history'
+  | 'listener'
+  | 'client'
+  | 'subscription'
+  | 'clientListener'
+  | 'view'
+  | 'projection'
+  | 'queue'
+  | 'keyed'
+  | (string & {});
+
+/** One live handle, as `store.liveHandles()` lists it. */
+export interface LiveHandle {
+  readonly kind: HandleKind;
+  /** Its own name: of a history or channel, the address of a client; `''` of a listener. */
+  readonly name: string;
+  /** What ends it with itself: `store`, `history "chat"` or `client "wss://..."`. */
+  readonly owner: string;
+  /** Where it was made. In development only (`process.env.NODE_ENV` is not `production`). */
+  readonly stack: string | undefined;
+}
+
 /** One event, decoded. Frozen; the same object for as long as anybody holds it and the history has the record. */
 export interface Row<T = unknown> {
   /** The record's number in its channel and epoch. A stable key for lists. */
@@ -133,6 +157,11 @@ export interface StoreOptions {
   readonly batchBytes?: number | string;
   /** Told of what a listener threw. Default: `reportError`, so that it reaches `window.onerror`. */
   readonly onError?: (error: unknown) => void;
+  /**
+   * In development: told once of each handle that was garbage-collected without its end. What it stood for stays until
+   * its owner ends. Default: `console.warn` with the stack of where it was made.
+   */
+  readonly onLeak?: (leaked: LiveHandle) => void;
 }
 
 /** Live handles by kind. All zero but for what is in use: a leak shows here. */
@@ -179,6 +208,8 @@ export interface StoreStats {
   readonly listenerErrors: number;
   readonly notifications: number;
   readonly handles: HandleCounts;
+  /** Handles that were garbage-collected without their end. Counted in development only; 0 in production. */
+  readonly collectedHandles: number;
 }
 
 /** WASM memory with a fixed maximum, and the histories in it. Made by `createStore()`. */
@@ -191,6 +222,8 @@ export interface Store {
   history<T = unknown>(name: string, options?: HistoryOptions<T>): History<T>;
   /** The live counts, for tests of leaks. */
   handles(): HandleCounts;
+  /** Each live handle with its kind, owner and, in development, the stack of where it was made. Oldest first. */
+  liveHandles(): readonly LiveHandle[];
   stats(): StoreStats;
   /** Ends every history, listener and client. The memory is free once the page lets go of the store. */
   end(): void;

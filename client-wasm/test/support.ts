@@ -11,7 +11,8 @@ import { encodeBatch } from '../../tests/vectors/encode.mjs';
 export { encodeBatch };
 
 export function makeStore(options: Partial<StoreOptions> = {}): StoreImpl {
-  return createStoreSync({ budget: '4 MiB', notify: 'microtask', ...options }) as Store as StoreImpl;
+  const onLeak = (): void => undefined; // tests drop handles as they please
+  return createStoreSync({ budget: '4 MiB', notify: 'microtask', onLeak, ...options }) as Store as StoreImpl;
 }
 
 export const idOf = (history: History<unknown>): number => (history as HistoryImpl<unknown>).id;

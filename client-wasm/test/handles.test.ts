@@ -1,0 +1,195 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { EndedError } from '../src/errors.js';
+import type { HandleCounts, LiveHandle } from '../src/types.js';
+import { makeRig, makeStore, subscribedRig } from './support.js';
+
+const collect = globalThis.gc as () => void;
+
+/** Runs the collector until `check` holds: finalizers run in tasks of their own. */
+async function untilCollected(check: () => void): Promise<void> {
+  await vi.waitFor(
+    () => {
+      collect();
+      check();
+    },
+    { timeout: 60_000, interval: 10 },
+  );
+}
+
+const countOf = (list: readonly LiveHandle[]): Omit<HandleCounts, 'total' | 'routes'> => {
+  const of = (kind: string): number => list.filter((handle) => handle.kind === kind).length;
+  return {
+    histories: of('history'),
+    listeners: of('listener'),
+    clients: of('client'),
+    subscriptions: of('subscription'),
+    clientListeners: of('clientListener'),
+  };
+};
+
+afterEach(() => vi.restoreAllMocks());
+
+describe('liveHandles', () => {
+  it('lists each handle by kind and owner, with the place it was made, and agrees with the counts', () => {
+    const { store, client, history, subscription } = subscribedRig();
+    const listener = history.subscribe(() => undefined);
+    const list = store.liveHandles();
+    expect(list.map(({ kind, name, owner }) => [kind, name, owner])).toEqual([
+      ['client', 'ws://test/v1/ws', 'store'],
+      ['clientListener', '', 'client "ws://test/v1/ws"'],
+      ['history', 'room', 'store'],
+      ['subscription', 'room:1', 'client "ws://test/v1/ws"'],
+      ['listener', '', 'history "room"'],
+    ]);
+    for (const { stack } of list) expect(stack).toMatch(/support\.ts|handles\.test\.ts/);
+    expect(Object.isFrozen(list) && list.every((handle) => Object.isFrozen(handle))).toBe(true);
+    expect(store.handles()).toMatchObject(countOf(list));
+    listener.end();
+    subscription.end();
+    expect(store.liveHandles().map(({ kind }) => kind)).toEqual(['client', 'clientListener', 'history']);
+    client.end();
+    expect(store.liveHandles().map(({ kind }) => kind)).toEqual(['history']);
+    store.end();
+    expect(store.liveHandles()).toEqual([]);
+    expect(store.handles().total).toBe(0);
+  });
+});
+
+describe('a handle', () => {
+  it('ends by a call, end() and Symbol.dispose, once', () => {
+    const store = makeStore();
+    const history = store.history('a');
+    for (const end of ['call', 'end', 'dispose'] as const) {
+      const handle = history.subscribe(() => undefined);
+      expect([handle.active, store.handles().listeners]).toEqual([true, 1]);
+      for (let again = 0; again < 3; ++again) {
+        if (end === 'call') handle();
+        else if (end === 'end') handle.end();
+        else handle[Symbol.dispose]();
+        expect([handle.active, store.handles().listeners]).toEqual([false, 0]);
+      }
+    }
+    store.end();
+  });
+
+  it('ends what hangs from it: a history its listeners, a client its subscriptions and listeners, a store all', () => {
+    const { store, client, history, subscription } = subscribedRig();
+    const listener = history.subscribe(() => undefined);
+    const stateListener = client.onState(() => undefined);
+    history.end();
+    expect([listener.active, subscription.active, subscription.state]).toEqual([false, false, 'ended']);
+    expect(store.handles()).toMatchObject({ histories: 0, listeners: 0, routes: 0, subscriptions: 0 });
+    client.end();
+    client.end();
+    expect([stateListener.active, store.handles().clients, store.handles().clientListeners]).toEqual([false, 0, 0]);
+    for (const use of [() => history.subscribe(() => undefined), () => client.onState(() => undefined)]) {
+      expect(use).toThrow(EndedError);
+      expect(use).toThrow(/(history "room"|client "ws:\/\/test\/v1\/ws") was used after its end/);
+    }
+    store.end();
+    store.end();
+  });
+
+  it('tells the same function twice, and each of the two ends alone', () => {
+    const { store, client, socket } = makeRig();
+    const states: string[] = [];
+    const listener = ({ status }: { readonly status: string }): void => void states.push(status);
+    const first = client.onState(listener);
+    client.onState(listener);
+    socket().welcome();
+    expect(states).toEqual(['open', 'open']);
+    first.end();
+    socket().lose();
+    expect(states.filter((state) => state === 'waiting')).toHaveLength(1);
+    store.end();
+  });
+});
+
+describe('a handle collected while alive', () => {
+  it('is reported once, with the stack of where it was made, and counted', async () => {
+    const leaks: LiveHandle[] = [];
+    const store = makeStore({ onLeak: (leaked) => leaks.push(leaked) });
+    const history = store.history('chat');
+    (function dropsItsHandle() {
+      history.subscribe(() => undefined);
+    })();
+    await untilCollected(() => expect(leaks).toHaveLength(1));
+    expect(leaks[0]).toMatchObject({ kind: 'listener', owner: 'history "chat"' });
+    expect(leaks[0]?.stack).toContain('dropsItsHandle');
+    expect(store.stats().collectedHandles).toBe(1);
+    // It still is what it was: only its owner can end it now.
+    expect(store.handles().listeners).toBe(1);
+    store.end();
+    collect();
+    expect([leaks.length, store.handles().total]).toEqual([1, 0]);
+  });
+
+  it('is seen for subscriptions and listeners of clients as well, and warned of where nobody listens', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    const { store, client } = makeRig({}, makeStore({ onLeak: undefined as never }));
+    const history = store.history('chat');
+    (() => {
+      client.subscribe('room:1', history);
+      client.onState(() => undefined);
+    })();
+    await untilCollected(() => expect(warn.mock.calls.length).toBeGreaterThanOrEqual(3)); // and the rig's own onError
+    const texts = warn.mock.calls.map(([text]) => String(text));
+    expect(texts.some((text) => text.includes('subscription "room:1" of client "ws://test/v1/ws"'))).toBe(true);
+    expect(texts.every((text) => text.includes('garbage-collected without its end'))).toBe(true);
+    store.end();
+  });
+
+  it('is not reported once it has ended, and a listener that throws is isolated', async () => {
+    const errors: unknown[] = [];
+    const leaks: LiveHandle[] = [];
+    const store = makeStore({
+      onError: (error) => errors.push(error),
+      onLeak: (leaked) => {
+        leaks.push(leaked);
+        throw new Error('from onLeak');
+      },
+    });
+    const history = store.history('chat');
+    (() => {
+      for (let count = 0; count < 100; ++count) history.subscribe(() => undefined).end();
+      history.subscribe(() => undefined);
+    })();
+    await untilCollected(() => expect(errors).toHaveLength(1));
+    expect(leaks).toHaveLength(1);
+    expect(store.stats()).toMatchObject({ listenerErrors: 1, collectedHandles: 1 });
+    store.end();
+  });
+});
+
+describe('in production', () => {
+  it('takes no stack and watches nothing', async () => {
+    vi.stubEnv('NODE_ENV', 'production');
+    vi.resetModules();
+    const { createStoreSync } = await import('../src/inline.js');
+    const store = createStoreSync({ budget: '1 MiB', notify: 'microtask' });
+    const history = store.history('a', { bytes: 4096 });
+    (() => void history.subscribe(() => undefined))();
+    for (let round = 0; round < 5; ++round) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    expect(store.liveHandles().map(({ kind, stack }) => [kind, stack])).toEqual([
+      ['history', undefined],
+      ['listener', undefined],
+    ]);
+    expect(store.stats().collectedHandles).toBe(0);
+    store.end();
+    vi.unstubAllEnvs();
+  });
+
+  it('is what a page without `process` gets', async () => {
+    vi.stubGlobal('process', undefined);
+    vi.resetModules();
+    try {
+      expect((await import('../src/environment.js')).DEVELOPMENT).toBe(false);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+});
