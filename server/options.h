@@ -44,6 +44,7 @@ struct Options {
   bool insecure = false;                   // allows any address without authentication
   std::vector<std::string> allow_origins;  // besides the server's own host; "*" is any
   std::uint64_t memory_budget_bytes = kMemoryBudgetDefault;
+  std::uint64_t cache_memory_bytes = 16ull << 20;  // of all named caches
   std::string log_level = "info";
   std::string log_channel;  // empty: log lines are not published
   Limits limits;

@@ -60,6 +60,8 @@ std::vector<Row> serve_rows(Options& o) {
        Unit::bytes, 64 * kKiB, 64 * kTiB},
       {"Memory", "inbound-memory", &l.inbound_memory_bytes, "messages being received, above 512 bytes each",
        Unit::bytes, 64 * kKiB, 64 * kTiB},
+      {"Memory", "cache-memory", &o.cache_memory_bytes, "named caches, their tables included", Unit::bytes, 12 * kMiB,
+       64 * kTiB},
       {"Memory", "http-header-bytes", &l.http_header_bytes, "head of an HTTP request", Unit::bytes, 512, 8 * kKiB},
       {"Memory", "http-body-bytes", &l.http_body_bytes, "body of an HTTP request", Unit::bytes, 1, kKiB},
 

@@ -9,10 +9,12 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "caching/cache_manager.h"
 #include "log.h"
 #include "net/http_service.h"
 #include "net/listener.h"
 #include "protocol/json.h"
+#include "realtime/clock.h"
 #include "realtime/shard.h"
 
 namespace ringfence {
@@ -41,6 +43,10 @@ Account open_account(Ledger& ledger, std::string_view name, std::uint64_t bytes)
 
 Server::Server(Options options) : options_(std::move(options)) {
   check_options(options_);
+  caches_ = std::make_unique<CacheManager>(ledger_, options_.cache_memory_bytes, steady_ms);
+  services_.caches = caches_.get();
+  const auto cached = caches_->create_defaults();
+  INVARIANT(cached.ok());  // the least --cache-memory holds them
   hub_ = std::make_unique<Hub>(options_.limits, ledger_, options_.threads);
   services_.hub = hub_.get();
   if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();

@@ -4,7 +4,7 @@
 //   server.run();                       // until SIGTERM or SIGINT
 //
 // Owns     ledger, hub, shards and their threads, listener.
-// Threads  one thread calls start, stop, run and the destructor. publish, port, hub, ledger, hasten, stopping: any
+// Threads  one thread calls start, stop, run and the destructor. publish, port, hub, caches, ledger, hasten, stopping: any
 //          thread.
 // Bounds   those of Options::limits; start() refuses a configuration whose worst case is above memory_budget_bytes.
 // Errors   the constructor and start() throw: UsageError (check_options, the memory budget, with a table), or
@@ -32,6 +32,7 @@ class io_context;
 
 namespace ringfence {
 
+class CacheManager;
 class ChannelLog;
 class HttpService;
 class Listener;
@@ -64,6 +65,7 @@ class Server {
   Result<std::uint64_t> publish(std::string_view channel, std::string_view type, std::string_view data_json);
 
   Hub& hub() noexcept { return *hub_; }
+  CacheManager& caches() noexcept { return *caches_; }
   const Ledger& ledger() const noexcept { return ledger_; }
   const Options& options() const noexcept { return options_; }
 
@@ -74,6 +76,7 @@ class Server {
   const Options options_;
   Ledger ledger_;
   std::vector<Account> accounts_;  // of what is bounded outside of the hub
+  std::unique_ptr<CacheManager> caches_;
   std::unique_ptr<Hub> hub_;
   Services services_;
   std::unique_ptr<HttpService> http_;

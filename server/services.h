@@ -6,10 +6,12 @@
 
 namespace ringfence {
 
+class CacheManager;
 class Hub;
 
 struct Services {
-  Hub* hub = nullptr;  // never null once a shard runs
+  Hub* hub = nullptr;              // never null once a shard runs
+  CacheManager* caches = nullptr;  // the same
 };
 
 }  // namespace ringfence

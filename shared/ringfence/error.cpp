@@ -35,6 +35,7 @@ std::string_view error_code(Error error) noexcept {
     case Error::over_budget: return "over_budget";
     case Error::duplicate_name: return "duplicate_name";
     case Error::cost_too_large: return "cost_too_large";
+    case Error::cache_busy: return "cache_busy";
     case Error::already_attached: return "already_attached";
     case Error::memory_full: return "memory_full";
   }

@@ -41,6 +41,7 @@ enum class Error : std::uint8_t {
   over_budget,
   duplicate_name,
   cost_too_large,
+  cache_busy,
   already_attached,
   memory_full,
 };

@@ -222,7 +222,7 @@ class LruCache {
   };
   // An entry, or, in the list of the free, the index of the next one.
   union Node {
-    Node() noexcept : next_free(kNone) {}
+    Node() noexcept {}  // left as it is: pages that were never used cost nothing
     ~Node() {}
     Entry entry;
     std::uint32_t next_free;
