@@ -1,4 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+export type * from './view_types.js';
+
 // The public types of the package. Units: `bytes` are bytes, `...Ms` milliseconds, `time` milliseconds since 1970-01-01
 // (with the server's microseconds as a fraction). Nothing here does any work.
 
