@@ -7,6 +7,14 @@ import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
+// One line an entry of package.json's exports.
+const ENTRIES = [
+  'index',
+  'react',
+  'inline',
+  'testing',
+];
+
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
 const wasmDir = resolve(process.env.RINGFENCE_WASM_DIR ?? join(here, '../build/wasm/client-wasm'));
@@ -33,7 +41,7 @@ rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 await build({
   absWorkingDir: here,
-  entryPoints: ['src/index.ts', 'src/react.ts', 'src/inline.ts'],
+  entryPoints: ENTRIES.map((name) => `src/${name}.ts`),
   outdir: dist,
   bundle: true,
   splitting: true, // one copy of each class, whichever entries a page uses
@@ -54,7 +62,7 @@ copyFileSync(wasm, join(dist, 'core.wasm'));
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', join(here, 'tsconfig.build.json')], { stdio: 'inherit' });
 // The declarations name the generated modules nowhere that a user sees; what is left of them is internal.
-for (const file of ['index.js', 'react.js', 'inline.js', 'core.wasm', 'index.d.ts', 'react.d.ts', 'inline.d.ts'])
+for (const file of ['core.wasm', ...ENTRIES.flatMap((name) => [`${name}.js`, `${name}.d.ts`])])
   if (!existsSync(join(dist, file))) throw new Error(`${file} is missing in dist`);
 const react = join(dist, 'react.js');
 const code = readFileSync(react, 'utf8');

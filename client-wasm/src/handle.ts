@@ -21,6 +21,7 @@ export class Registration {
   readonly #table: HandleTable;
   readonly #end: () => void;
   #active = true;
+  #live: LiveHandle | undefined;
 
   constructor(table: HandleTable, kind: HandleKind, name: string, owner: string, end: () => void) {
     this.kind = kind;
@@ -43,9 +44,10 @@ export class Registration {
     this.#end();
   };
 
+  /** The same object each time. */
   get live(): LiveHandle {
     const { kind, name, owner, stack } = this;
-    return Object.freeze({ kind, name, owner, stack });
+    return (this.#live ??= Object.freeze({ kind, name, owner, stack }));
   }
 }
 

@@ -26,7 +26,7 @@ export type HandleKind =
   | 'keyed'
   | (string & {});
 
-/** One live handle, as `store.liveHandles()` lists it. */
+/** One live handle, as `store.liveHandles()` lists it. Frozen; the same object for as long as it lives. */
 export interface LiveHandle {
   readonly kind: HandleKind;
   /** Its own name: of a history or channel, the address of a client; `''` of a listener. */
