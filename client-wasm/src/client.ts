@@ -4,6 +4,7 @@ import { EndedError, RingfenceError, ServerError } from './errors.js';
 import { type Registration, dispose } from './handle.js';
 import { HistoryImpl } from './history.js';
 import { StoreImpl, type StoreClient } from './store.js';
+import { Pages } from './pages.js';
 import { Subscriptions } from './subscriptions.js';
 import type {
   ChannelSubscription,
@@ -13,6 +14,8 @@ import type {
   ConnectionState,
   Handle,
   History,
+  HistoryPage,
+  PageOptions,
   SocketConstructor,
   SubscribeOptions,
   Timers,
@@ -41,6 +44,7 @@ class ClientImpl implements Client, StoreClient {
   readonly #source: number;
   readonly #connection: Connection;
   readonly #subscriptions: Subscriptions;
+  readonly #pages: Pages;
   readonly #publishes = new Map<number, Publish>();
   readonly #publishesMax: number;
   readonly #publishTimeoutMs: number;
@@ -82,6 +86,11 @@ class ClientImpl implements Client, StoreClient {
       cut: (reason) => this.#connection.cut(reason),
       resumed: (lastResume) => this.#connection.update({ lastResume }),
       error: (error) => this.#error(error),
+    });
+    this.#pages = new Pages(options.timers, publishTimeoutMs, {
+      nextId: () => this.#nextId++,
+      send: (text) => this.#connection.send(text),
+      isOpen: () => this.#connection.isOpen,
     });
     store.addClient(this);
     this.#registration = store.table.open('client', this.url, 'store', () => this.#end());
@@ -130,6 +139,16 @@ class ClientImpl implements Client, StoreClient {
       this.#publishes.set(id, { resolve, reject, channel, dueMs });
       this.#publishTimer ??= this.#timers.setTimeout(() => this.#publishesDue(), this.#publishTimeoutMs);
       this.#connection.send(text);
+    });
+  }
+
+  history(channel: string, options: PageOptions = {}): Promise<HistoryPage> {
+    return new Promise((resolve) => {
+      this.#check();
+      checkChannel(channel);
+      const after = checkInteger('after', options.after ?? 0, 0, Number.MAX_SAFE_INTEGER);
+      const limit = checkInteger('limit', options.limit ?? 100, 1, 1000);
+      resolve(this.#pages.request(channel, { after, limit, epoch: options.epoch }));
     });
   }
 
@@ -206,6 +225,7 @@ class ClientImpl implements Client, StoreClient {
 
   #lost(): void {
     this.#subscriptions.lost();
+    this.#pages.lost();
     const publishes = [...this.#publishes.values()];
     this.#publishes.clear();
     this.#timers.clearTimeout(this.#publishTimer);
@@ -241,7 +261,7 @@ class ClientImpl implements Client, StoreClient {
         return publish.reject(new ServerError(message.code, message.message, publish.channel, message.retryAfterMs));
       }
     }
-    if (this.#subscriptions.message(message)) return;
+    if (this.#pages.message(message) || this.#subscriptions.message(message)) return;
     if (message.op === 'error')
       return this.#error(new ServerError(message.code, message.message, undefined, message.retryAfterMs));
     ++this.#refusedMessages;

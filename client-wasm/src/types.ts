@@ -337,6 +337,32 @@ export interface SubscribeOptions {
   readonly last?: number;
 }
 
+/** Which records of a channel `client.history()` asks for. */
+export interface PageOptions {
+  /** Records behind this seq, the oldest first. Default 0: from the oldest that the server holds. */
+  readonly after?: number;
+  /** At most so many, 1 to 1,000. The server may give fewer: see `more`. Default 100. */
+  readonly limit?: number;
+  /** The epoch that `after` is of; where the channel is in another, the answer begins with the oldest held. */
+  readonly epoch?: string;
+}
+
+/** An answer of `client.history()`. Frozen. */
+export interface HistoryPage {
+  readonly channel: string;
+  readonly epoch: string;
+  /** Seq of the oldest record that the server holds; `next` if it holds none. */
+  readonly first: number;
+  /** Seq that the next record will have. */
+  readonly next: number;
+  /** Records after `after` that the server holds no longer; null in another epoch. */
+  readonly missed: number | null;
+  /** Whether records remain behind the last one given. */
+  readonly more: boolean;
+  /** Oldest first; `data` as parsed, without a history's `decode`. */
+  readonly events: readonly Row[];
+}
+
 /** A channel that feeds a history. */
 export interface ChannelSubscription extends Handle {
   readonly channel: string;
@@ -362,6 +388,13 @@ export interface Client {
    * is not known), or the server's code.
    */
   publish(channel: string, type: string, data: unknown): Promise<{ readonly seq: number }>;
+  /**
+   * Records that the server holds of a channel, whether subscribed to or not. They go into no history: they are the caller's.
+   * At most 64 may wait for their answer, each for `publishTimeoutMs`.
+   * @throws (rejects) RangeError for an argument out of its bounds; RingfenceError `not_connected`, `too_many_requests`,
+   * `connection_lost`, `no_answer`, or the server's code: `no_such_channel`, `seq_in_future`
+   */
+  history(channel: string, options?: PageOptions): Promise<HistoryPage>;
   /** After each change of `state`. */
   onState(listener: (state: ConnectionState) => void): Handle;
   /** What went wrong and had no caller to tell: refused subscriptions, bad frames, lost connections. */

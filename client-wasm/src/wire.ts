@@ -42,7 +42,29 @@ export interface Gap {
   readonly missed: number;
 }
 
+/** One event of a `history` answer, its data parsed. */
+export interface WireEvent {
+  readonly seq: number;
+  /** Milliseconds since 1970-01-01, with microseconds as a fraction. */
+  readonly time: number;
+  readonly type: string;
+  readonly data: unknown;
+}
+
+export interface HistoryAnswer {
+  readonly op: 'history';
+  readonly id: number | undefined;
+  readonly channel: string;
+  readonly epoch: string;
+  readonly first: number;
+  readonly next: number;
+  readonly missed: number | null;
+  readonly more: boolean;
+  readonly events: readonly WireEvent[];
+}
+
 export type ServerMessage =
+  | HistoryAnswer
   | Welcome
   | Subscribed
   | Failure
@@ -107,6 +129,43 @@ function gap(fields: Fields): Gap {
   return message;
 }
 
+// RFC 3339 in UTC, with up to microseconds, of which Date.parse keeps the milliseconds.
+function time(fields: Fields): number {
+  const written = text(fields, 'time');
+  const parts = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,9}))?Z$/.exec(written);
+  const ms = parts ? Date.parse(written.replace(/\.\d+/, '')) : Number.NaN;
+  if (Number.isNaN(ms)) throw new BadMessage('time is not RFC 3339 in UTC');
+  return ms + Number(`0.${parts?.[1] ?? 0}`) * 1000;
+}
+
+function event(value: unknown): WireEvent {
+  if (typeof value !== 'object' || value === null) throw new BadMessage('an event is not an object');
+  const fields = value as Fields;
+  if (!('data' in fields)) throw new BadMessage('data is missing');
+  const seq = integer(fields, 'seq', Number.MAX_SAFE_INTEGER, 1);
+  return Object.freeze({ seq, time: time(fields), type: text(fields, 'type'), data: fields['data'] });
+}
+
+function history(fields: Fields): HistoryAnswer {
+  const { missed, more, events } = fields;
+  if (typeof more !== 'boolean') throw new BadMessage('more is not a boolean');
+  if (!Array.isArray(events)) throw new BadMessage('events is not an array');
+  const read = events.map(event);
+  for (const [index, { seq }] of read.entries())
+    if (index > 0 && seq <= (read[index - 1] as WireEvent).seq) throw new BadMessage('the seqs of events do not rise');
+  return {
+    op: 'history',
+    id: optionalInteger(fields, 'id'),
+    channel: text(fields, 'channel'),
+    epoch: text(fields, 'epoch'),
+    first: integer(fields, 'first'),
+    next: integer(fields, 'next', Number.MAX_SAFE_INTEGER + 1, 1),
+    missed: missed === null ? null : integer(fields, 'missed'),
+    more,
+    events: Object.freeze(read),
+  };
+}
+
 function welcome(fields: Fields): Welcome {
   const limits = fields['limits'];
   if (typeof limits !== 'object' || limits === null) throw new BadMessage('limits is not an object');
@@ -133,6 +192,8 @@ export function parseServerMessage(json: string): ServerMessage | string {
         return subscribed(fields);
       case 'gap':
         return gap(fields);
+      case 'history':
+        return history(fields);
       case 'ok':
         return { op: 'ok', id: optionalInteger(fields, 'id'), seq: integer(fields, 'seq') };
       case 'unsubscribed':
@@ -168,6 +229,16 @@ export const subscribeMessage = (request: SubscribeRequest): string => JSON.stri
 
 export const unsubscribeMessage = (id: number, channel: string): string =>
   JSON.stringify({ op: 'unsubscribe', id, channel });
+
+export interface HistoryRequest {
+  readonly id: number;
+  readonly channel: string;
+  readonly after: number;
+  readonly limit: number;
+  readonly epoch: string | undefined;
+}
+
+export const historyMessage = (request: HistoryRequest): string => JSON.stringify({ op: 'history', ...request });
 
 export const PING_MESSAGE = '{"op":"ping"}';
 
