@@ -33,15 +33,16 @@ struct PipeOptions {
 };
 
 struct Options {
-  // Why this default: the default limits add up to less (the table is logged at start), and it is a third of the
-  // memory of the smallest machine we expect, 2 GiB.
-  static constexpr std::uint64_t kMemoryBudgetDefault = 640ull << 20;
+  // Why this default: the default limits add up to less (the table is logged at start), and it leaves more than half of
+  // the smallest machine we expect, 2 GiB.
+  static constexpr std::uint64_t kMemoryBudgetDefault = 768ull << 20;
 
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any; Server::port() tells
   std::uint32_t threads = default_threads();
   std::string static_dir;                  // empty: no files are served
   bool insecure = false;                   // allows any address without authentication
+  bool trust_forwarded_for = false;        // of a peer on a loopback address
   std::vector<std::string> allow_origins;  // besides the server's own host; "*" is any
   std::uint64_t memory_budget_bytes = kMemoryBudgetDefault;
   std::uint64_t cache_memory_bytes = 16ull << 20;  // of all named caches

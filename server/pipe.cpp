@@ -24,6 +24,7 @@
 
 #include "net/socket.h"
 #include "pipe_lines.h"
+#include "realtime/rate_limiter.h"
 
 namespace ringfence {
 namespace {
@@ -266,7 +267,12 @@ class Pipe {
     } else if (op == "welcome") {
       timer_.cancel();
       open_ = ever_open_ = true;
-      message_bytes_max_ = message.at("limits").value("message_bytes", kLineBytesMaxUnknown);
+      const Json& limits = message.at("limits");
+      message_bytes_max_ = limits.value("message_bytes", kLineBytesMaxUnknown);
+      pace_.reset();
+      if (const std::uint32_t count = limits.value("inbound_messages", 0u))
+        pace_ = Rate{count, std::max(1u, limits.value("inbound_window_s", 60u)) * 1000};
+      pacer_ = {};
       lines_.set_line_bytes_max(message_bytes_max_);
     }
     pump();
@@ -283,8 +289,13 @@ class Pipe {
     todo_.insert(std::upper_bound(todo_.begin(), todo_.end(), line->id,
                                   [](std::uint64_t id, const Line& other) { return id < other.id; }),
                  *line);
+    hold(message.value("retry_after_ms", std::int64_t{100}));
+  }
+
+  // Nothing is written for so long.
+  void hold(std::int64_t wait_ms) {
     if (std::exchange(held_, true)) return;
-    hold_timer_.expires_after(std::chrono::milliseconds(message.value("retry_after_ms", std::int64_t{100})));
+    hold_timer_.expires_after(std::chrono::milliseconds(wait_ms));
     hold_timer_.async_wait([this](ErrorCode failed) {
       if (failed && !signalled_) return;
       held_ = false;
@@ -310,6 +321,10 @@ class Pipe {
   }
 
   // --- lines ----------------------------------------------------------------------------------------------------------
+
+  static std::int64_t now_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count();
+  }
 
   bool window_full() const {
     return todo_.size() + under_way_.size() >= options_.window_lines || window_bytes_ >= options_.window_bytes;
@@ -371,6 +386,8 @@ class Pipe {
 
   void write() {
     if (writing_ || todo_.empty() || held_ || closing_) return;
+    // At the pace that the server takes, so that it need not refuse.
+    if (const std::uint32_t wait_ms = pace_ ? pacer_.take(now_ms(), *pace_) : 0) return hold(wait_ms);
     writing_ = true;
     under_way_.push_back(std::move(todo_.front()));
     todo_.pop_front();
@@ -399,6 +416,8 @@ class Pipe {
   std::deque<Line> under_way_;  // written, not yet answered
   std::size_t window_bytes_ = 0;
   std::size_t message_bytes_max_ = kLineBytesMaxUnknown;
+  std::optional<Rate> pace_;  // of `welcome`; none: only back-pressure
+  RateLimiter pacer_;
   std::uint64_t next_id_ = 1;
   std::uint64_t sent_ = 0;
   std::uint64_t refused_total_ = 0;

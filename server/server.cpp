@@ -49,8 +49,10 @@ Server::Server(Options options) : options_(std::move(options)) {
   INVARIANT(cached.ok());  // the least --cache-memory holds them
   hub_ = std::make_unique<Hub>(options_.limits, ledger_, options_.threads);
   services_.hub = hub_.get();
+  connections_ = std::make_unique<ConnectionManager>(options_.limits, ledger_);
+  services_.connections = connections_.get();
   if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();
-  http_ = std::make_unique<HttpService>(options_, ledger_, *hub_, channel_log_.get());
+  http_ = std::make_unique<HttpService>(options_, ledger_, services_, channel_log_.get());
   if (channel_log_) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));
   if (!ledger_.check(options_.memory_budget_bytes))
     throw UsageError("the worst case of these limits is above --memory-budget " +

@@ -23,6 +23,7 @@
 #include <ringfence/ledger.h>
 
 #include "options.h"
+#include "realtime/connection_manager.h"
 #include "realtime/hub.h"
 #include "services.h"
 
@@ -66,6 +67,7 @@ class Server {
 
   Hub& hub() noexcept { return *hub_; }
   CacheManager& caches() noexcept { return *caches_; }
+  ConnectionManager& connections() noexcept { return *connections_; }
   const Ledger& ledger() const noexcept { return ledger_; }
   const Options& options() const noexcept { return options_; }
 
@@ -79,6 +81,7 @@ class Server {
   std::unique_ptr<CacheManager> caches_;
   std::unique_ptr<Hub> hub_;
   Services services_;
+  std::unique_ptr<ConnectionManager> connections_;
   std::unique_ptr<HttpService> http_;
   std::mutex shards_mutex_;  // for hasten() against start() and wait()
   std::vector<std::unique_ptr<Shard>> shards_;

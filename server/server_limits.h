@@ -26,11 +26,22 @@ struct Limits {
   std::uint32_t subscriptions_max = 128;  // a connection
   std::uint32_t subscriptions_total_max = 250'000;
   std::uint32_t closed_ids_max = 1'000;
+  std::uint32_t users_max = 20'000;         // with a connection or in grace
+  std::uint32_t user_connections_max = 16;  // of one user
 
   std::uint32_t message_bytes = 64 * 1024;  // of a message from a client; 16 times it ends the connection
   std::uint32_t frame_bytes = 64 * 1024;    // of records in one message to a client
   std::uint32_t json_depth_max = 10;
+  std::uint32_t json_string_chars_max = 10'000;
   std::uint32_t errors_max = 100;  // a connection, within 10 s
+
+  // How often: so many at once, then evenly so many a window (rate_limiter.h).
+  std::uint32_t inbound_messages = 100;  // of a connection, but for back ends
+  std::uint32_t inbound_window_s = 60;
+  std::uint32_t user_attempts = 5;       // to connect, of one user
+  std::uint32_t address_attempts = 100;  // the same of one address
+  std::uint32_t attempts_window_s = 60;
+  std::uint32_t attempt_windows_max = 10'000;  // users and addresses whose attempts are remembered
 
   std::uint32_t flush_ms = 2;  // least time between two flushes of a thread under load
   std::uint32_t handshake_timeout_ms = 10'000;
@@ -39,7 +50,9 @@ struct Limits {
   std::uint32_t write_stall_ms = 30'000;
   std::uint32_t write_stall_pressure_ms = 2'000;  // the same while the record memory is refusing
   std::uint32_t close_timeout_ms = 2'000;
-  std::uint32_t channel_idle_ms = 60'000;  // an empty channel without subscribers is forgotten after it
+  std::uint32_t grace_ms = 30'000;          // a user without a connection is still there
+  std::uint32_t idle_timeout_ms = 300'000;  // of a connection without a subscription that sends nothing
+  std::uint32_t channel_idle_ms = 60'000;   // an empty channel without subscribers is forgotten after it
   std::uint32_t shutdown_timeout_ms = 2'000;
   std::uint32_t sweep_ms = 1'000;  // how often timeouts are looked at
 
@@ -50,9 +63,11 @@ struct Limits {
            http_body_bytes <= 1024 && connections_max > 0 && channels_max > 0 && subscriptions_max > 0 &&
            subscriptions_total_max > 0 && closed_ids_max > 0 && message_bytes >= 512 && message_bytes <= (64u << 20) &&
            frame_bytes >= 512 && frame_bytes <= (8u << 20) && json_depth_max > 0 && errors_max > 0 && flush_ms > 0 &&
-           handshake_timeout_ms > 0 && ping_interval_ms > 0 && dead_after_ms > 0 && write_stall_ms > 0 &&
-           write_stall_pressure_ms > 0 && close_timeout_ms > 0 && channel_idle_ms > 0 && shutdown_timeout_ms > 0 &&
-           sweep_ms > 0;
+           users_max > 0 && user_connections_max > 0 && json_string_chars_max > 0 && inbound_messages > 0 &&
+           inbound_window_s > 0 && user_attempts > 0 && address_attempts > 0 && attempts_window_s > 0 &&
+           attempt_windows_max > 0 && grace_ms > 0 && idle_timeout_ms > 0 && handshake_timeout_ms > 0 &&
+           ping_interval_ms > 0 && dead_after_ms > 0 && write_stall_ms > 0 && write_stall_pressure_ms > 0 &&
+           close_timeout_ms > 0 && channel_idle_ms > 0 && shutdown_timeout_ms > 0 && sweep_ms > 0;
   }
 };
 

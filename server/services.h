@@ -7,11 +7,14 @@
 namespace ringfence {
 
 class CacheManager;
+class ConnectionManager;
 class Hub;
 
 struct Services {
-  Hub* hub = nullptr;              // never null once a shard runs
-  CacheManager* caches = nullptr;  // the same
+  // Never null once a shard runs.
+  CacheManager* caches = nullptr;
+  Hub* hub = nullptr;
+  ConnectionManager* connections = nullptr;
 };
 
 }  // namespace ringfence

@@ -41,7 +41,9 @@ stop_all() {
 trap 'stopping=1' INT TERM HUP
 trap stop_all EXIT
 
-start build/release/ringfence-server --port "$port" --static web-demo/dist --log-channel log --log-channel log
+# The feeds publish without an API key, up to 10,000 events a second.
+start build/release/ringfence-server --port "$port" --static web-demo/dist --log-channel log \
+  --inbound-messages 100000 --inbound-window-s 1
 server=$!
 until port_taken; do
   kill -0 "$server" 2> /dev/null || { wait "$server" || exit 1; exit 1; }

@@ -19,6 +19,7 @@ let server: ChildProcess;
 
 async function start(): Promise<void> {
   const args = ['--port', String(PORT), '--history-records', '200', '--message-bytes', '4096', '--log-level', 'off'];
+  args.push('--inbound-messages', '1000000'); // its publishers have no API key
   server = spawn(binary, args, { stdio: 'ignore' });
   await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${PORT}/v1/health`)).ok).toBe(true), {
     timeout: 20_000,

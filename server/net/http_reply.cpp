@@ -24,16 +24,20 @@ Row row(HttpError error) noexcept {
     case HttpError::body_too_large: return {"body_too_large", http::status::payload_too_large};
     case HttpError::header_too_large: return {"header_too_large", http::status::request_header_fields_too_large};
     case HttpError::too_many_connections: return {"too_many_connections", http::status::service_unavailable};
+    case HttpError::rate_limited: return {"rate_limited", http::status::too_many_requests};
+    case HttpError::too_many_user_connections: return {"too_many_user_connections", http::status::too_many_requests};
+    case HttpError::too_many_users: return {"too_many_users", http::status::service_unavailable};
   }
   INVARIANT(false);
   return {};
 }
 
-std::string error_body(HttpError error, std::string_view message) {
+std::string error_body(HttpError error, std::string_view message, std::uint32_t retry_after_ms = 0) {
   std::string body = R"({"error":{"code":")";
   body += row(error).code;
   body += R"(","message":)";
   append_json_string(body, message);
+  if (retry_after_ms > 0) body += ",\"retry_after_ms\":" + std::to_string(retry_after_ms);
   body += "}}";
   return body;
 }
@@ -52,21 +56,24 @@ void set_common(http::fields& fields) {
   fields.set("Referrer-Policy", "no-referrer");
 }
 
-http::message_generator json_reply(const ReplyTo& to, http::status status, std::string body) {
+http::message_generator json_reply(const ReplyTo& to, http::status status, std::string body,
+                                   std::uint32_t retry_after_ms) {
   http::response<http::string_body> response(status, to.version);
   set_common(response);
   response.set(http::field::content_type, "application/json");
   response.set(http::field::cache_control, "no-store");
   if (status == http::status::method_not_allowed) response.set(http::field::allow, "GET, HEAD");
-  if (status == http::status::service_unavailable) response.set(http::field::retry_after, "1");
+  if (status == http::status::service_unavailable && retry_after_ms == 0) retry_after_ms = 1000;
+  if (retry_after_ms > 0) response.set(http::field::retry_after, std::to_string((retry_after_ms + 999) / 1000));
   response.keep_alive(to.keep_alive);
   response.content_length(body.size());
   if (!to.head) response.body() = std::move(body);
   return response;
 }
 
-http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message) {
-  return json_reply(to, row(error).status, error_body(error, message));
+http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message,
+                                    std::uint32_t retry_after_ms) {
+  return json_reply(to, row(error).status, error_body(error, message, retry_after_ms), retry_after_ms);
 }
 
 std::string error_text(HttpError error, std::string_view message) {

@@ -23,6 +23,9 @@ enum class HttpError : std::uint8_t {
   body_too_large,
   header_too_large,
   too_many_connections,
+  rate_limited,
+  too_many_user_connections,
+  too_many_users,
 };
 
 std::string_view http_error_code(HttpError error) noexcept;
@@ -35,9 +38,12 @@ struct ReplyTo {
   bool head = false;  // HEAD: the length, not the body
 };
 
-boost::beast::http::message_generator json_reply(const ReplyTo& to, boost::beast::http::status status,
-                                                 std::string body);
-boost::beast::http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message);
+// `retry_after_ms` above 0: told in Retry-After (RFC 9110, section 10.2.3) in whole seconds; 503 tells one in any case.
+boost::beast::http::message_generator json_reply(const ReplyTo& to, boost::beast::http::status status, std::string body,
+                                                 std::uint32_t retry_after_ms = 0);
+// `retry_after_ms` above 0: told in the body too.
+boost::beast::http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message,
+                                                  std::uint32_t retry_after_ms = 0);
 // The same as bytes, for a connection that gets no session. Connection: close.
 std::string error_text(HttpError error, std::string_view message);
 

@@ -2,13 +2,20 @@
 
 #include <nlohmann/json.hpp>
 
+#include "realtime/connection_manager.h"
+
 namespace ringfence {
 
 namespace http = boost::beast::http;
 using Json = nlohmann::ordered_json;
 
-HttpService::HttpService(const Options& options, const Ledger& ledger, Hub& hub, const ChannelLog* log)
-    : options_(options), ledger_(ledger), hub_(hub), log_(log), files_(options.static_dir) {}
+HttpService::HttpService(const Options& options, const Ledger& ledger, const Services& services, const ChannelLog* log)
+    : options_(options),
+      ledger_(ledger),
+      services_(services),
+      hub_(*services.hub),
+      log_(log),
+      files_(options.static_dir) {}
 
 http::message_generator HttpService::answer(const Request& request, const ReplyTo& to) {
   const std::string_view target(request.target().data(), request.target().size());
@@ -33,6 +40,7 @@ http::message_generator HttpService::answer(const Request& request, const ReplyT
 
 std::string HttpService::health_json() const {
   const HubStats stats = hub_.stats();
+  const ConnectionStats connected = services_.connections->stats();
   const auto up = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started_);
   const auto get = [](const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
   Json refused = Json::object();
@@ -59,8 +67,9 @@ std::string HttpService::health_json() const {
        {{"stalled", stats.stalled_closed},
         {"dead", stats.dead_closed},
         {"errors", stats.errors_closed},
+        {"idle", stats.idle_closed},
         {"invalid_utf8", stats.invalid_utf8}}},
-      {"closed_recently", stats.closed_recently},
+      {"closed_recently", connected.closed_recently},
       {"log_lines_dropped", log_ ? log_->dropped() : 0},
       {"refused", refused},
       {"http",

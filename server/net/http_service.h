@@ -24,6 +24,7 @@
 #include "net/static_files.h"
 #include "options.h"
 #include "realtime/hub.h"
+#include "services.h"
 
 namespace ringfence {
 
@@ -41,7 +42,7 @@ class HttpService {
   using Request = boost::beast::http::request<boost::beast::http::string_body>;
 
   // `log` is null without --log-channel.
-  HttpService(const Options& options, const Ledger& ledger, Hub& hub, const ChannelLog* log);
+  HttpService(const Options& options, const Ledger& ledger, const Services& services, const ChannelLog* log);
 
   // The answer to a request that is no upgrade.
   boost::beast::http::message_generator answer(const Request& request, const ReplyTo& to);
@@ -58,6 +59,7 @@ class HttpService {
  private:
   const Options& options_;
   const Ledger& ledger_;
+  const Services& services_;
   Hub& hub_;
   const ChannelLog* const log_;
   const StaticFiles files_;

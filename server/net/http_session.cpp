@@ -6,8 +6,11 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
+#include "net/client_address.h"
 #include "net/origin.h"
+#include "net/query.h"
 #include "net/ws_session.h"
+#include "realtime/connection_manager.h"
 
 namespace ringfence {
 
@@ -20,6 +23,18 @@ namespace {
 bool valid_ws_key(std::string_view key) noexcept {
   static constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   return key.size() == 24 && key.ends_with("==") && key.find_first_not_of(kBase64) == 22;
+}
+
+constexpr std::uint32_t kUsersRetryMs = 1'000;
+
+std::string_view view(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
+
+// Without authentication a client is whom it says it is.
+IdentityPtr named_by_itself(std::string_view target) {
+  auto identity = std::make_shared<Identity>();
+  identity->user = query_value(target, "user").substr(0, Identity::kNameBytesMax);
+  identity->session = query_value(target, "session").substr(0, Identity::kNameBytesMax);
+  return identity;
 }
 
 }  // namespace
@@ -142,9 +157,9 @@ void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
     const auto value = request[name];
     return std::string_view(value.data(), value.size());
   };
-  const auto fail = [&](HttpError error, std::string_view message) {
+  const auto fail = [&](HttpError error, std::string_view message, std::uint32_t retry_after_ms = 0) {
     service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
-    reply(error_reply(to, error, message), to.keep_alive);
+    reply(error_reply(to, error, message, retry_after_ms), to.keep_alive);
   };
   ErrorCode error;
   const bool loopback = socket_.local_endpoint(error).address().is_loopback();
@@ -164,9 +179,26 @@ void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
   if (request.count(http::field::sec_websocket_key) != 1 || !valid_ws_key(field(http::field::sec_websocket_key)))
     return fail(HttpError::bad_request, "there must be one Sec-WebSocket-Key, of 16 bytes in base64");
   if (buffered_ > 0) return refuse(HttpError::bad_request, "a client must wait for the answer to its upgrade");
+
+  ConnectionManager& connections = *shard_.services().connections;
+  const auto peer = socket_.remote_endpoint(error);
+  if (error) return end();
+  ClientAddress address =
+      client_address(peer.address(), view(request["X-Forwarded-For"]), service_.options().trust_forwarded_for);
+  IdentityPtr identity = named_by_itself(view(request.target()));
+  if (const std::uint32_t wait_ms = connections.attempt(identity->user, address.counted, Shard::now_ms()))
+    return fail(HttpError::rate_limited, "too many attempts to connect", wait_ms);
+  auto admitted =
+      connections.admit(slot_->id(), std::move(identity), std::move(address.text), shard_.io().get_executor());
+  if (!admitted)
+    return admitted.error() == Error::too_many_users
+               ? fail(HttpError::too_many_users, "the server holds as many users as it may", kUsersRetryMs)
+               : fail(HttpError::too_many_user_connections, "this user holds as many connections as it may");
+
   state_ = State::ended;
   shard_hook.unlink();
-  WsSession::accept(shard_, std::move(socket_), std::move(request), std::move(*slot_), *choice);
+  WsSession::accept(shard_, std::move(socket_), std::move(request), std::move(*slot_), *choice,
+                    std::move(admitted).value());
   slot_.reset();
 }
 

@@ -8,6 +8,8 @@
 #include "net/query.h"
 #include "net/tcp_progress.h"
 #include "protocol/replies.h"
+#include "realtime/clock.h"
+#include "realtime/connection_manager.h"
 
 namespace ringfence {
 namespace {
@@ -17,6 +19,8 @@ namespace websocket = boost::beast::websocket;
 
 constexpr std::string_view kBinaryName = "ringfence.v1";
 constexpr std::string_view kJsonName = "ringfence.v1.json";
+// A Connection, its place in the manager's tables, its names and address.
+constexpr std::size_t kConnectionEntryBytes = sizeof(Connection) + sizeof(Identity) + 512 + 64;
 constexpr std::uint64_t kReadMaxFactor = 16;  // times message_bytes: then the connection ends with 1009
 
 std::string_view protocol_name(WsProtocol protocol) noexcept {
@@ -41,18 +45,21 @@ std::optional<WsChoice> choose_ws_protocol(std::string_view offered) noexcept {
   return WsChoice{WsProtocol::json, false};
 }
 
-WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsChoice choice, std::string channels)
+WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsChoice choice, ConnectionPtr connection,
+                     std::string channels)
     : shard_(shard),
       slot_(std::move(slot)),
       ws_(std::move(socket)),
       choice_(choice),
+      connection_(std::move(connection)),
       heard_at_ms_(Shard::now_ms()),
+      op_at_ms_(heard_at_ms_),
       state_at_ms_(heard_at_ms_),
       replies_(RingBuffer<Reply>::create(kRepliesMax).value()),
       initial_channels_(std::move(channels)) {
   // Beast's stream is some 2.5 KB; a reply's string may have twice its size; --channels come from a header of 8 KiB.
   static_assert(sizeof(WsSession) + 3 * 1024 + kRepliesMax * sizeof(Reply) + 2 * (kReplyBytesMax + kReplyBytes) +
-                    sizeof(Outgoing) + Outgoing::kSectionsMax * (sizeof(Cut) + 16) + 1024 <=
+                    sizeof(Outgoing) + kConnectionEntryBytes + Outgoing::kSectionsMax * (sizeof(Cut) + 16) + 1024 <=
                 Hub::kConnectionBytesMax);
   static_assert(sizeof(Subscriber) + 16 + 2 * sizeof(void*) <= Hub::kSubscriberBytes);
   static_assert(sizeof(Feed) + 64 <= Hub::kFeedBytes);
@@ -63,16 +70,22 @@ WsSession::~WsSession() {
   release_inbound();
 }
 
-void WsSession::accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, ConnectionSlot&& slot,
-                       WsChoice choice) {
+void WsSession::accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, ConnectionSlot&& slot, WsChoice choice,
+                       ConnectionPtr connection) {
   std::string channels = query_value(std::string_view(request.target().data(), request.target().size()), "channels");
-  const Self self(new WsSession(shard, std::move(socket), std::move(slot), choice, std::move(channels)));
+  const Self self(
+      new WsSession(shard, std::move(socket), std::move(slot), choice, std::move(connection), std::move(channels)));
+  self->connection_->session = self.get();
+  self->connection_->attached = true;
   shard.add(*self);
   if (shard.stopping()) return self->end();
   self->set_up();
-  auto held = std::make_unique<UpgradeRequest>(std::move(request));
-  UpgradeRequest& upgrade = *held;
-  self->ws_.async_accept(upgrade, [self, held = std::move(held)](ErrorCode error) { self->on_accepted(error); });
+  auto held = std::make_shared<UpgradeRequest>(std::move(request));  // shared: a std::function is copied
+  shard.services().connections->when_ready(self->connection_, [self, held = std::move(held)]() mutable {
+    if (self->state_ != State::handshake) return;
+    UpgradeRequest& upgrade = *held;
+    self->ws_.async_accept(upgrade, [self, held = std::move(held)](ErrorCode error) { self->on_accepted(error); });
+  });
 }
 
 void WsSession::set_up() {
@@ -100,8 +113,9 @@ void WsSession::on_accepted(ErrorCode error) {
   if (state_ != State::handshake) return;
   if (error) return end();
   state_ = State::open;
-  heard_at_ms_ = Shard::now_ms();
-  push(welcome_text(slot_.id(), protocol_name(choice_.protocol), shard_.hub().limits()));
+  heard_at_ms_ = op_at_ms_ = Shard::now_ms();
+  push(welcome_text(slot_.id(), protocol_name(choice_.protocol), shard_.hub().limits(),
+                    !connection_->identity->back_end));
   subscribe_initial();
   if (may_read()) read();
   pump();
@@ -119,6 +133,8 @@ void WsSession::sweep(std::int64_t now_ms) {
     case State::ended: return;
     case State::open: break;
   }
+  note_health(now_ms);
+  if (close_by_ms_ != 0 && now_ms > close_by_ms_) return abandon();
   if (writing_) {
     const bool holds_memory = outgoing_ || writing_reply_.segment;
     const bool pressing = holds_memory && shard_.hub().under_pressure();
@@ -143,7 +159,20 @@ void WsSession::sweep(std::int64_t now_ms) {
     pinging_ = true;
     ws_.async_ping({}, [self = Self(this)](ErrorCode) { self->pinging_ = false; });
   }
+  if (subscribers_.empty() && now_ms - op_at_ms_ > limits.idle_timeout_ms) {
+    shard_.counters().idle_closed.add(1);
+    return close({boost::beast::websocket::close_code::normal, "idle", true});
+  }
   pump();
+}
+
+void WsSession::note_health(std::int64_t now_ms) {
+  const Limits& limits = shard_.hub().limits();
+  connection_->last_seen_us.store(wall_us() - (now_ms - heard_at_ms_) * 1000, std::memory_order_relaxed);
+  connection_->subscriptions.store(static_cast<std::uint32_t>(subscribers_.size()), std::memory_order_relaxed);
+  const bool answers = now_ms - heard_at_ms_ <= 2 * std::int64_t{limits.ping_interval_ms};
+  const bool takes = !writing_ || now_ms - progress_at_ms_ <= limits.write_stall_ms / 2;
+  connection_->healthy.store(answers && takes, std::memory_order_relaxed);
 }
 
 void WsSession::look_at_progress(std::int64_t now_ms) {
@@ -159,10 +188,21 @@ void WsSession::shut_down(std::uint32_t retry_after_ms, std::int64_t drain_until
   pump();
 }
 
+void WsSession::close(const CloseReason& why) {
+  if (state_ == State::handshake) return end();
+  if (state_ != State::open || close_code_ != 0) return;
+  close_why_ = why;
+  close_code_ = why.code;
+  close_by_ms_ = Shard::now_ms() + shard_.hub().limits().close_timeout_ms;
+  pump();
+}
+
 void WsSession::start_close() {
   state_ = State::closing;
   state_at_ms_ = Shard::now_ms();
-  ws_.async_close(websocket::close_reason(close_code_), [self = Self(this)](ErrorCode) { self->end(); });
+  websocket::close_reason why(close_code_);
+  if (close_why_) why.reason = close_why_->reason;
+  ws_.async_close(why, [self = Self(this)](ErrorCode) { self->end(); });
 }
 
 void WsSession::abandon() {
@@ -182,7 +222,9 @@ void WsSession::end() {
   subscribers_.clear();
   if (pump_hook.is_linked()) pump_hook.unlink();
   if (shard_hook.is_linked()) shard_hook.unlink();
-  shard_.hub().remember_closed(slot_.id());
+  connection_->session = nullptr;
+  connection_->attached = false;
+  shard_.services().connections->remove(connection_, Shard::now_ms());
   ErrorCode ignored;
   ws_.next_layer().close(ignored);
 }

@@ -30,7 +30,9 @@
 
 #include "net/socket.h"
 #include "protocol/request.h"
+#include "realtime/connection.h"
 #include "realtime/hub.h"
+#include "realtime/rate_limiter.h"
 #include "realtime/shard.h"
 #include "realtime/shard_session.h"
 
@@ -55,15 +57,17 @@ class WsSession final : public ShardSession,
   static constexpr std::size_t kInboundSmallBytes = 512;
   static constexpr std::int64_t kErrorWindowMs = 10'000;
 
-  // Takes over a socket whose upgrade request was read, on the shard's thread. Sends the 101 (or Beast's 400), then
-  // `welcome`, and subscribes to `?channels=` of the request's target.
-  static void accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, ConnectionSlot&& slot, WsChoice choice);
+  // Takes over a socket whose upgrade request was read, on the shard's thread. Sends the 101 (or Beast's 400) once those
+  // that the connection replaces are gone, then `welcome`, and subscribes to `?channels=` of the request's target.
+  static void accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, ConnectionSlot&& slot, WsChoice choice,
+                     ConnectionPtr connection);
 
   ~WsSession();
 
   void pump() override;
   void sweep(std::int64_t now_ms) override;
   void shut_down(std::uint32_t retry_after_ms, std::int64_t drain_until_ms) override;
+  void close(const CloseReason& why) override;
   void abandon() override;
 
  private:
@@ -79,12 +83,14 @@ class WsSession final : public ShardSession,
   };
   enum class State : std::uint8_t { handshake, open, closing, ended };
 
-  WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsChoice choice, std::string channels);
+  WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsChoice choice, ConnectionPtr connection,
+            std::string channels);
   void set_up();
 
   // ws_session.cpp: the connection's life.
   void on_accepted(ErrorCode error);
   void look_at_progress(std::int64_t now_ms);
+  void note_health(std::int64_t now_ms);
   void start_close();
   void end();
   // ws_session_read.cpp: messages in.
@@ -94,6 +100,7 @@ class WsSession final : public ShardSession,
   std::span<char> inbound_room();
   void grow_inbound();
   void release_inbound() noexcept;
+  std::uint32_t inbound_wait_ms();
   void take_message();
   void subscribe_initial();
   // ws_session_write.cpp: messages out.
@@ -107,8 +114,9 @@ class WsSession final : public ShardSession,
   bool reply_room() const noexcept;
   void push(std::string text);
   void push(Reply reply);
-  void refuse(std::string_view id, Error code, std::string_view message = {});        // counts and answers
-  void answer_error(std::string_view id, Error code, std::string_view message = {});  // counted by another
+  void refuse(std::string_view id, Error code, std::string_view message = {});  // counts and answers
+  // Counted by another. `retry_after_ms` 0: none is told.
+  void answer_error(std::string_view id, Error code, std::string_view message = {}, std::uint32_t retry_after_ms = 0);
   // ws_session_ops.cpp: what each op does.
   void handle(const Request& request);
   void subscribe(const Request& request);
@@ -121,16 +129,21 @@ class WsSession final : public ShardSession,
   ConnectionSlot slot_;
   Stream ws_;
   const WsChoice choice_;
+  const ConnectionPtr connection_;
+  RateLimiter inbound_rate_;
   State state_ = State::handshake;
   bool reading_ = false;
   bool pinging_ = false;
   bool drop_message_ = false;  // inbound memory was refused: read to its end, answer overloaded
   bool closing_told_ = false;
   bool draining_ = false;
-  std::uint16_t close_code_ = 0;      // close once the replies are sent
-  std::uint32_t retry_after_ms_ = 0;  // told by `closing`
+  std::uint16_t close_code_ = 0;          // close once the replies are sent
+  std::optional<CloseReason> close_why_;  // to tell before that
+  std::int64_t close_by_ms_ = 0;          // 0: not told to close
+  std::uint32_t retry_after_ms_ = 0;      // told by `closing`
   std::int64_t drain_until_ms_ = 0;
   std::int64_t heard_at_ms_;
+  std::int64_t op_at_ms_;            // of the last message from the client
   std::int64_t state_at_ms_;         // when `state_` was entered
   std::int64_t write_at_ms_ = 0;     // when the message in flight was begun
   std::int64_t progress_at_ms_ = 0;  // when a sweep last saw the peer take some of it; at first the same

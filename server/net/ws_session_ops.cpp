@@ -26,6 +26,8 @@ std::string_view meaning(Error code) noexcept {
     case Error::seq_in_future: return "the seq is above the channel's last";
     case Error::no_such_channel: return "there is no such channel";
     case Error::overloaded: return "the record memory is full and held by slow readers";
+    case Error::string_too_long: return "a string has more characters than it may";
+    case Error::rate_limited: return "this connection sends more messages than it may";
     case Error::too_many_errors: return "too many errors; the server closes the connection";
     default: return "refused";
   }
@@ -101,22 +103,22 @@ void WsSession::refuse(std::string_view id, Error code, std::string_view message
   answer_error(id, code, message);
 }
 
-void WsSession::answer_error(std::string_view id, Error code, std::string_view message) {
+void WsSession::answer_error(std::string_view id, Error code, std::string_view message, std::uint32_t retry_after_ms) {
   const std::int64_t now_ms = Shard::now_ms();
   if (now_ms - errors_since_ms_ > kErrorWindowMs) {
     errors_since_ms_ = now_ms;
     errors_ = 0;
   }
-  // Overload is not of the client's making.
-  if (code != Error::overloaded && ++errors_ > shard_.hub().limits().errors_max) {
+  // Overload is not of the client's making, and who waits as told makes no error: both are told when to try again.
+  if (code == Error::overloaded && retry_after_ms == 0) retry_after_ms = Hub::kOverloadedRetryMs;
+  if (retry_after_ms == 0 && ++errors_ > shard_.hub().limits().errors_max) {
     shard_.hub().count_refused(Error::too_many_errors);
     shard_.counters().errors_closed.add(1);
     close_code_ = boost::beast::websocket::close_code::policy_error;
     return push(error_text({}, Error::too_many_errors, meaning(Error::too_many_errors), std::nullopt));
   }
-  const auto retry_after_ms =
-      code == Error::overloaded ? std::optional<std::uint32_t>(Hub::kOverloadedRetryMs) : std::nullopt;
-  push(error_text(id, code, message.empty() ? meaning(code) : message, retry_after_ms));
+  push(error_text(id, code, message.empty() ? meaning(code) : message,
+                  retry_after_ms > 0 ? std::optional(retry_after_ms) : std::nullopt));
 }
 
 Subscriber* WsSession::find_subscriber(std::string_view channel) noexcept {

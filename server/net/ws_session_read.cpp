@@ -77,13 +77,29 @@ void WsSession::on_read(ErrorCode error, std::size_t bytes) {
   pump();
 }
 
+// 0, or the milliseconds until the client may send again. Every message counts.
+std::uint32_t WsSession::inbound_wait_ms() {
+  op_at_ms_ = heard_at_ms_;
+  connection_->messages.fetch_add(1, std::memory_order_relaxed);
+  if (connection_->identity->back_end) return 0;
+  const Limits& limits = shard_.hub().limits();
+  return inbound_rate_.take(heard_at_ms_, {limits.inbound_messages, limits.inbound_window_s * 1000});
+}
+
 void WsSession::take_message() {
+  const std::uint32_t wait_ms = inbound_wait_ms();
   if (drop_message_) return refuse({}, Error::overloaded, "there is no memory for so large a message now");
   if (inbound_excess_ > 0) return refuse({}, Error::message_too_large);
   if (!ws_.got_text()) return refuse({}, Error::text_expected);
   char* const data = inbound_large_ ? inbound_large_.get() : inbound_small_.data();
   Request request;
-  const auto fault = parse_request({data, inbound_size_}, shard_.hub().limits().json_depth_max, request);
+  const Limits& limits = shard_.hub().limits();
+  const auto fault = parse_request({data, inbound_size_}, limits.json_depth_max, request, limits.json_string_chars_max);
+  if (wait_ms > 0) {
+    connection_->rate_limited.fetch_add(1, std::memory_order_relaxed);
+    shard_.hub().count_refused(Error::rate_limited);
+    return answer_error(fault ? fault->id : request.id, Error::rate_limited, {}, wait_ms);
+  }
   if (fault) return refuse(fault->id, fault->code, fault->message);
   handle(request);
 }

@@ -9,6 +9,11 @@ namespace ringfence {
 void WsSession::pump() {
   if (writing_ || state_ != State::open) return;
   if (!replies_.empty()) return write_reply();
+  if (close_why_ && !closing_told_) {
+    closing_told_ = true;
+    push(closing_text(close_why_->reason, retry_after_ms_, close_why_->reconnect));
+    return write_reply();
+  }
   if (close_code_ != 0) return start_close();
   if (draining_) {
     if (closing_told_) {

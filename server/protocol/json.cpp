@@ -25,6 +25,7 @@ class Scanner {
   Scanner(std::string_view text, std::size_t position) : text_(text), at_(position) {}
 
   std::size_t at() const noexcept { return at_; }
+  std::size_t longest_chars() const noexcept { return longest_chars_; }
   std::optional<JsonFault> fault() const { return JsonFault{fault_at_, fault_}; }
 
   void skip_space() noexcept {
@@ -106,13 +107,16 @@ class Scanner {
     return true;
   }
   bool string() {
+    std::size_t chars = 0;
     for (++at_; at_ < text_.size(); ++at_) {
       const char c = text_[at_];
       if (c == '"') {
         ++at_;
+        if (chars > longest_chars_) longest_chars_ = chars;
         return true;
       }
       if (static_cast<unsigned char>(c) < 0x20) return fail("a control character in a string");
+      chars += (static_cast<unsigned char>(c) & 0xc0) != 0x80;  // a byte that begins a character
       if (c != '\\') continue;
       if (++at_ == text_.size()) break;
       if (text_[at_] == 'u') {
@@ -148,6 +152,7 @@ class Scanner {
   std::string_view text_;
   std::size_t at_;
   std::size_t fault_at_ = 0;
+  std::size_t longest_chars_ = 0;
   std::string_view fault_;
 };
 
@@ -189,16 +194,18 @@ std::optional<JsonFault> scan_json(std::string_view text, std::size_t& position,
   const std::size_t begin = scanner.at();
   if (!scanner.value(depth, depth_max, out.kind)) return scanner.fault();
   position = scanner.at();
+  out.longest_chars = scanner.longest_chars();
   out.text = text.substr(begin, position - begin);
   return std::nullopt;
 }
 
-std::optional<JsonFault> check_json(std::string_view text, std::uint32_t depth_max) {
+std::optional<JsonFault> check_json(std::string_view text, std::uint32_t depth_max, std::size_t string_chars_max) {
   std::size_t position = 0;
   JsonValue value;
   if (auto fault = scan_json(text, position, 0, depth_max, value)) return fault;
   while (position < text.size() && is_space(text[position])) ++position;
   if (position != text.size()) return JsonFault{position, "something behind the value"};
+  if (value.longest_chars > string_chars_max) return JsonFault{0, "a string has more characters than it may"};
   return std::nullopt;
 }
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,14 +24,16 @@ enum class JsonKind : std::uint8_t { null, boolean, integer, number, string, arr
 
 struct JsonValue {
   JsonKind kind = JsonKind::null;
-  std::string_view text;  // without white space around it; a string with its quotes
+  std::string_view text;          // without white space around it; a string with its quotes
+  std::size_t longest_chars = 0;  // of the strings in it, keys too: characters (code points), an escape counts as one
 };
 
 // One value behind optional white space, from `position` on, which moves behind it. `depth` containers are open already.
 std::optional<JsonFault> scan_json(std::string_view text, std::size_t& position, std::uint32_t depth,
                                    std::uint32_t depth_max, JsonValue& out);
-// All of `text` is one JSON value.
-std::optional<JsonFault> check_json(std::string_view text, std::uint32_t depth_max);
+// All of `text` is one JSON value, without a string of more than `string_chars_max` characters.
+std::optional<JsonFault> check_json(std::string_view text, std::uint32_t depth_max,
+                                    std::size_t string_chars_max = std::numeric_limits<std::size_t>::max());
 
 bool valid_utf8(std::string_view text) noexcept;
 

@@ -43,11 +43,16 @@ class ObjectText {
 
 }  // namespace
 
-std::string welcome_text(std::uint64_t connection_id, std::string_view protocol, const Limits& limits) {
+std::string welcome_text(std::uint64_t connection_id, std::string_view protocol, const Limits& limits, bool limited) {
   const std::string bounds = "{\"message_bytes\":" + std::to_string(limits.message_bytes) +
                              ",\"subscriptions\":" + std::to_string(limits.subscriptions_max) +
                              ",\"frame_bytes\":" + std::to_string(limits.frame_bytes) +
-                             ",\"json_depth\":" + std::to_string(limits.json_depth_max) + "}";
+                             ",\"json_depth\":" + std::to_string(limits.json_depth_max) +
+                             ",\"json_string_chars\":" + std::to_string(limits.json_string_chars_max) +
+                             (limited ? ",\"inbound_messages\":" + std::to_string(limits.inbound_messages) +
+                                            ",\"inbound_window_s\":" + std::to_string(limits.inbound_window_s)
+                                      : std::string()) +
+                             "}";
   return ObjectText("welcome")
       .string("connection", std::to_string(connection_id))
       .string("protocol", protocol)
@@ -100,8 +105,11 @@ std::string pong_text(std::string_view id, std::int64_t time_us) {
   return ObjectText("pong").id(id).string("time", std::string_view(time.data(), time.size())).end();
 }
 
-std::string closing_text(std::string_view reason, std::uint32_t retry_after_ms) {
-  return ObjectText("closing").string("reason", reason).number("retry_after_ms", retry_after_ms).end();
+std::string closing_text(std::string_view reason, std::uint32_t retry_after_ms, bool reconnect) {
+  ObjectText text("closing");
+  text.string("reason", reason).number("retry_after_ms", retry_after_ms);
+  if (!reconnect) text.boolean("reconnect", false);
+  return text.end();
 }
 
 std::string history_head_text(std::string_view id, std::string_view channel, const HistoryHead& head) {

@@ -18,7 +18,8 @@ namespace ringfence {
 
 inline constexpr std::size_t kReplyBytes = 1024;
 
-std::string welcome_text(std::uint64_t connection_id, std::string_view protocol, const Limits& limits);
+// `limited`: the rate of inbound messages holds for this client.
+std::string welcome_text(std::uint64_t connection_id, std::string_view protocol, const Limits& limits, bool limited);
 std::string ok_text(std::string_view id, std::uint64_t seq);
 std::string error_text(std::string_view id, Error code, std::string_view message,
                        std::optional<std::uint32_t> retry_after_ms);
@@ -26,7 +27,8 @@ std::string subscribed_text(std::string_view id, const Channel& channel, std::st
 std::string unsubscribed_text(std::string_view id, std::string_view channel);
 std::string gap_text(const Channel& channel, const Gap& gap);
 std::string pong_text(std::string_view id, std::int64_t time_us);
-std::string closing_text(std::string_view reason, std::uint32_t retry_after_ms);
+// `reconnect` false: the client should not come back by itself.
+std::string closing_text(std::string_view reason, std::uint32_t retry_after_ms, bool reconnect = true);
 
 struct HistoryHead {
   std::string_view epoch;

@@ -30,6 +30,7 @@ class Fields {
     const std::size_t begin = position;
     if (auto fault = scan_json(text, position, depth, depth_max, whole)) return fault;
     if (whole.kind != JsonKind::object) return JsonFault{begin, "not a JSON object"};
+    longest_chars_ = whole.longest_chars;
     // Valid as a whole, so the walk over its members needs no further checks.
     std::size_t at = whole.text.find_first_not_of(" \t\r\n", 1);
     while (whole.text[at] != '}') {
@@ -50,6 +51,7 @@ class Fields {
     return nullptr;
   }
   std::string_view given_twice() const noexcept { return twice_; }
+  std::size_t longest_chars() const noexcept { return longest_chars_; }
 
  private:
   void keep(std::string_view quoted, const JsonValue& value) {
@@ -67,6 +69,7 @@ class Fields {
   const std::array<std::string_view, N>& names_;
   std::array<std::optional<JsonValue>, N> values_;
   std::string_view twice_;
+  std::size_t longest_chars_ = 0;
 };
 
 constexpr std::array<std::string_view, 9> kNames = {"op",    "id",   "channel", "type", "data",
@@ -209,7 +212,8 @@ Problem read_op(const MessageFields& fields, Op& op) {
 
 }  // namespace
 
-std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t depth_max, Request& out) {
+std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t depth_max, Request& out,
+                                          std::size_t string_chars_max) {
   const std::string_view text(message.data(), message.size());
   MessageFields fields(kNames);
   std::size_t position = 0;
@@ -223,6 +227,9 @@ std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t
 
   out = Request{};
   Problem found = read_id(fields, out.id);
+  if (!found && fields.longest_chars() > string_chars_max)
+    found =
+        problem(Error::string_too_long, "a string has more than " + std::to_string(string_chars_max) + " characters");
   if (!found && !fields.given_twice().empty()) found = bad(fields.given_twice(), "is given twice");
   if (!found) found = read_op(fields, out.op);
   if (!found) {

@@ -2,10 +2,12 @@
 //
 // Cost     one pass, no DOM; strings of fields are copied (short), `data` is not.
 // Refs     `data` and `id` point into the message given; its line breaks between tokens have become spaces.
-// Errors   bad_json (with the byte's position), unknown_op, missing_field, bad_field, bad_channel, bad_type.
+// Errors   bad_json (with the byte's position), unknown_op, missing_field, bad_field, bad_channel, bad_type,
+//          string_too_long.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,6 +38,7 @@ struct RequestError {
 };
 
 // `message` is UTF-8. Nothing of `out` counts if an error is returned.
-std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t depth_max, Request& out);
+std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t depth_max, Request& out,
+                                          std::size_t string_chars_max = std::numeric_limits<std::size_t>::max());
 
 }  // namespace ringfence

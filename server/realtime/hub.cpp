@@ -58,16 +58,12 @@ Hub::Hub(const Limits& limits, Ledger& ledger, unsigned shards)
       feeds_(ledger.open("feeds", std::uint64_t{limits.channels_max} * shards * kFeedBytes).value()),
       inbox_memory_(
           ledger.open("shard inboxes", std::uint64_t{limits.channels_max} * shards * 2 * sizeof(ChannelPtr)).value()),
-      closed_memory_(
-          ledger.open("closed ids", RecentIdSet::create(limits.closed_ids_max).value().memory_bytes()).value()),
-      closed_ids_(RecentIdSet::create(limits.closed_ids_max).value()),
       next_epoch_(random_u64()),
       pressure_at_ms_(steady_ms() - kPressureMs) {
   INVARIANT(shards > 0 && shards <= kShardsMax);
   for (unsigned i = 0; i < shards; ++i) inboxes_.push_back(std::make_unique<Inbox>(i, limits.channels_max));
   // Taken for good, so that no inbox ever has to ask.
   INVARIANT(inbox_memory_.try_add(inbox_memory_.capacity_bytes()));
-  INVARIANT(closed_memory_.try_add(closed_memory_.capacity_bytes()));
 }
 
 Hub::~Hub() {
@@ -78,16 +74,6 @@ std::optional<ConnectionSlot> Hub::try_connect() {
   if (!connections_.try_add(kConnectionBytesMax)) return std::nullopt;
   connections_total_.fetch_add(1, kRelaxed);
   return ConnectionSlot(*this, next_connection_id_.fetch_add(1, kRelaxed));
-}
-
-void Hub::remember_closed(std::uint64_t connection_id) {
-  const std::lock_guard lock(closed_mutex_);
-  closed_ids_.insert(connection_id);
-}
-
-bool Hub::is_closed(std::uint64_t connection_id) const {
-  const std::lock_guard lock(closed_mutex_);
-  return closed_ids_.contains(connection_id);
 }
 
 Hub::Stripe& Hub::stripe_of(std::string_view name) noexcept {
@@ -183,12 +169,11 @@ HubStats Hub::stats() const {
     stats.waits_for_memory += counters.waits_for_memory.get();
     stats.stalled_closed += counters.stalled_closed.get();
     stats.dead_closed += counters.dead_closed.get();
+    stats.idle_closed += counters.idle_closed.get();
     stats.errors_closed += counters.errors_closed.get();
     stats.invalid_utf8 += counters.invalid_utf8.get();
   }
   for (std::size_t i = 0; i < kErrorCount; ++i) stats.refused[i] = refused_[i].load(kRelaxed);
-  const std::lock_guard lock(closed_mutex_);
-  stats.closed_recently = closed_ids_.size();
   return stats;
 }
 

@@ -4,7 +4,7 @@
 // Owns     the SegmentPool, the channel table, the inbox of every shard. Outlives shards, sessions and channels.
 // Threads  every public function: any thread, also one that runs no shard.
 // Bounds   accounts of the Ledger, opened by the constructor: "record memory", "inbound messages", "connections",
-//          "channels", "subscriptions", "feeds", "shard inboxes", "closed ids". Full: the caller is refused, counted.
+//          "channels", "subscriptions", "feeds", "shard inboxes". Full: the caller is refused, counted.
 // Cost     publish: a lookup under a shared stripe lock, one copy under the channel's mutex, and for each interested
 //          shard an atomic flag; a shard is woken only on the flag's rise.
 // Errors   publish: bad_channel, bad_type, record_too_large, too_many_channels, overloaded. Each counted by refused().
@@ -22,7 +22,6 @@
 #include <vector>
 
 #include <ringfence/ledger.h>
-#include <ringfence/recent_id_set.h>
 #include <ringfence/segment_pool.h>
 
 #include "server_limits.h"
@@ -63,9 +62,9 @@ struct HubStats {
   std::uint64_t waits_for_memory = 0;  // a JSON text had to wait for record memory
   std::uint64_t stalled_closed = 0;
   std::uint64_t dead_closed = 0;
+  std::uint64_t idle_closed = 0;
   std::uint64_t errors_closed = 0;  // too_many_errors
   std::uint64_t invalid_utf8 = 0;
-  std::uint64_t closed_recently = 0;                 // ids remembered
   std::array<std::uint64_t, kErrorCount> refused{};  // by Error
 };
 
@@ -93,8 +92,6 @@ class Hub {
 
   // Empty at --connections, counted. For every accepted socket, HTTP or WebSocket.
   std::optional<ConnectionSlot> try_connect();
-  void remember_closed(std::uint64_t connection_id);
-  bool is_closed(std::uint64_t connection_id) const;
 
   HubStats stats() const;
   const Limits& limits() const noexcept { return limits_; }
@@ -157,16 +154,12 @@ class Hub {
   Account subscriptions_;
   Account feeds_;
   Account inbox_memory_;
-  Account closed_memory_;
   std::array<Stripe, kStripes> stripes_;
   std::vector<std::unique_ptr<Inbox>> inboxes_;
 
   std::mutex reclaim_mutex_;  // one thread reclaims at a time
   std::size_t hand_stripe_ = 0;
   std::size_t hand_bucket_ = 0;
-
-  mutable std::mutex closed_mutex_;
-  RecentIdSet closed_ids_;
 
   std::atomic<std::uint64_t> next_connection_id_{1};
   std::atomic<std::uint32_t> next_channel_id_{1};

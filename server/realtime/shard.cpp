@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include "realtime/clock.h"
+#include "realtime/connection_manager.h"
 
 namespace ringfence {
 namespace {
@@ -198,6 +199,7 @@ void Shard::sweep() {
     session.sweep(now);
   }
   hub_.sweep_channels(index_, kSweptChannels);
+  if (index_ == 0) services_.connections->sweep(now);
   spare_.resize(spare_.size() / 2);
   arm_sweep();
 }

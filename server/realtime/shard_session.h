@@ -13,6 +13,7 @@
 namespace ringfence {
 
 class Feed;
+struct CloseReason;
 class ShardSession;
 
 using AutoHook = boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
@@ -48,6 +49,8 @@ class ShardSession {
   virtual void sweep(std::int64_t now_ms) = 0;
   // Sends what is pending until `drain_until_ms`, then `closing`, then closes with 1001.
   virtual void shut_down(std::uint32_t retry_after_ms, std::int64_t drain_until_ms) = 0;
+  // Sends the replies that wait, then `closing` with the reason, then closes; reset after close_timeout_ms.
+  virtual void close(const CloseReason& why) = 0;
   // Ends at once: the socket is reset.
   virtual void abandon() = 0;
 

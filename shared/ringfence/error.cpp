@@ -23,6 +23,10 @@ std::string_view error_code(Error error) noexcept {
     case Error::no_such_channel: return "no_such_channel";
     case Error::overloaded: return "overloaded";
     case Error::too_many_errors: return "too_many_errors";
+    case Error::string_too_long: return "string_too_long";
+    case Error::rate_limited: return "rate_limited";
+    case Error::too_many_user_connections: return "too_many_user_connections";
+    case Error::too_many_users: return "too_many_users";
     case Error::batch_truncated: return "batch_truncated";
     case Error::batch_bad_magic: return "batch_bad_magic";
     case Error::batch_bad_version: return "batch_bad_version";

@@ -27,6 +27,10 @@ enum class Error : std::uint8_t {
   no_such_channel,
   overloaded,
   too_many_errors,
+  string_too_long,
+  rate_limited,
+  too_many_user_connections,
+  too_many_users,
   // Batches, refused by a receiver (batch.h).
   batch_truncated,
   batch_bad_magic,

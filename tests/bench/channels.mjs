@@ -79,6 +79,8 @@ const server = bench.startPinned(bench.twoCores().server, options.server, [
   String(options.channels + WARM_UP_CHANNELS),
   '--memory-budget',
   '2GiB',
+  '--inbound-messages', // the publishers have no API key
+  '1000000',
 ]);
 server.stdout.resume();
 const failures = [];

@@ -45,6 +45,10 @@ export const servers = (ringfence) => [
         String(KEPT_MESSAGES),
         '--history-bytes',
         '8MiB',
+        '--inbound-messages', // the publisher has no API key
+        '1000000',
+        '--inbound-window-s',
+        '1',
       ],
     ],
   },

@@ -52,8 +52,8 @@ TEST_CASE("Thousands of connects and disconnects leave the ledger where it was",
     CHECK(after[i].used_bytes == before[i].used_bytes);
     CHECK(after[i].refused == 0);
   }
-  CHECK(test.server.hub().stats().closed_recently == std::min<std::uint64_t>(kCycles, 1000));
-  CHECK(test.server.hub().is_closed(kCycles));
+  CHECK(test.server.connections().stats().closed_recently == std::min<std::uint64_t>(kCycles, 1000));
+  CHECK(test.server.connections().is_closed(kCycles));
 }
 
 TEST_CASE("A silent connection is pinged, and one that does not answer is ended", "[cycles]") {

@@ -230,6 +230,22 @@ TEST_CASE("pipe waits while the server is overloaded, and loses nothing", "[pipe
   CHECK(*numbers.rbegin() == 1000);
 }
 
+TEST_CASE("pipe keeps to the rate that the server allows, and loses nothing", "[pipe]") {
+  TestServer test([](Options& options) {
+    options.limits.inbound_messages = 50;
+    options.limits.inbound_window_s = 1;
+  });
+  PipeRun run(to(test.server.port()));
+  for (int i = 1; i <= 150; ++i) run.write(std::to_string(i) + "\n");
+  CHECK(run.end() == "sent 150, refused 0\n");
+  WsClient reader(test.server.port());
+  reader.subscribe("logs", {{"last", 150}});
+  int expected = 0;
+  for (const auto& event : reader.events(150)) REQUIRE(event.data == std::to_string(++expected));
+  // It was told the rate and kept it: the server had hardly anything to refuse.
+  CHECK(test.server.hub().stats().refused[static_cast<std::size_t>(Error::rate_limited)] < 10);
+}
+
 TEST_CASE("pipe says when the server's welcome is a foreign one", "[pipe]") {
   for (const char* welcome : {R"({"op":"welcome"})", R"({"op":"welcome","limits":[]})", R"({"op":7})"}) {
     boost::asio::io_context io;

@@ -57,6 +57,9 @@ struct TestServer {
     options.threads = 2;
     options.log_level = "warn";
     options.limits.sweep_ms = 100;
+    // Tests send as fast as they can, and large strings.
+    options.limits.inbound_messages = 1'000'000;
+    options.limits.json_string_chars_max = 1'000'000;
     if (change) change(options);
     set_up_logs(options.log_level);
     return options;

@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 export const kRoot = fileURLToPath(new URL('../../../', import.meta.url));
 const kBinary = process.env['RINGFENCE_SERVER_BINARY'] ?? `${kRoot}build/release/ringfence-server`;
 export const kDemoDist = process.env['RINGFENCE_DEMO_DIST'] ?? `${kRoot}web-demo/dist`;
+// Publishers of the tests have no API key and send thousands of messages a second.
+const kRoomyArgs = ['--inbound-messages', '1000000', '--inbound-window-s', '1'];
 const kStartTimeoutMs = 10_000;
 const kStopTimeoutMs = 10_000;
 
@@ -50,7 +52,7 @@ export class TestServer {
 
   /** Also after down(): the same port, another life. */
   async up(): Promise<void> {
-    const child = spawn(kBinary, ['--port', String(this.port), '--static', this.#files, ...this.#args], {
+    const child = spawn(kBinary, [...kRoomyArgs, '--port', String(this.port), '--static', this.#files, ...this.#args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;
