@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "auth/api_keys.h"
 #include "log.h"
 #include "options.h"
 #include "pipe.h"
@@ -27,6 +28,13 @@ void raise_descriptor_limit(const ringfence::Options& options) {
         limit.rlim_cur, options.limits.connections_max, needed);
 }
 
+// The line goes to stdout, for >> FILE; the key to stderr, where a person sees it once.
+int hash_key(const ringfence::HashKeyOptions& options) {
+  const ringfence::NewApiKey made = ringfence::make_api_key(options.name, options.role);
+  std::fprintf(stderr, "%s\n", made.key.c_str());
+  return std::printf("%s\n", made.line.c_str()) < 0 || std::fflush(stdout) != 0 ? ringfence::kExitRuntime : 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -36,6 +44,7 @@ int main(int argc, char** argv) {
     switch (parsed.command) {
       case ringfence::Command::print: return std::fputs(parsed.text.c_str(), stdout) < 0 ? ringfence::kExitRuntime : 0;
       case ringfence::Command::pipe: return ringfence::run_pipe(parsed.pipe);
+      case ringfence::Command::hash_key: return hash_key(parsed.hash_key);
       case ringfence::Command::serve: break;
     }
     ringfence::set_up_logs(parsed.serve.log_level);

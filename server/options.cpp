@@ -7,6 +7,7 @@
 
 #include <boost/asio/ip/address.hpp>
 
+#include "auth/identity.h"
 #include "realtime/channel.h"
 
 namespace ringfence {
@@ -25,6 +26,22 @@ bool is_loopback(const std::string& host) {
   if (address.is_v6() && address.to_v6().is_v4_mapped())
     return boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6()).is_loopback();
   return address.is_loopback();
+}
+
+void check_auth_options(const AuthOptions& auth) {
+  const std::pair<const char*, const std::vector<std::string>*> rights[] = {{"--jwt-subscribe", &auth.jwt_subscribe},
+                                                                            {"--jwt-publish", &auth.jwt_publish},
+                                                                            {"--jwt-presence", &auth.jwt_presence}};
+  for (const auto& [name, patterns] : rights) {
+    if (patterns->size() > Identity::kPatternsMax)
+      throw UsageError(std::string(name) + ": more than " + std::to_string(Identity::kPatternsMax) + " patterns");
+    for (const std::string& pattern : *patterns)
+      if (!valid_pattern(pattern))
+        throw UsageError(std::string(name) + ": '" + pattern + "' is neither a channel's name nor a prefix and '*'");
+  }
+  const bool tokens = !auth.jwt_secret.empty() || !auth.jwt_public_key.empty() || !auth.jwks.empty();
+  if (!tokens && (!auth.jwt_audience.empty() || !auth.jwt_issuer.empty()))
+    throw UsageError("--jwt-audience and --jwt-issuer need a key: --jwt-secret, --jwt-public-key or --jwks");
 }
 
 }  // namespace
@@ -57,10 +74,11 @@ void check_options(const Options& options) {
   boost::system::error_code error;
   (void)boost::asio::ip::make_address(options.host, error);
   if (error) throw UsageError("--host: '" + options.host + "' is not an IP address");
-  if (!is_loopback(options.host) && !options.insecure)
+  if (!is_loopback(options.host) && !options.insecure && !options.auth.enabled())
     throw UsageError("--host " + options.host +
                      ": without authentication anybody who reaches this address could read and publish; "
-                     "--insecure allows it");
+                     "give it a key (--jwt-secret, --jwt-public-key, --jwks, --api-keys), or --insecure allows it");
+  check_auth_options(options.auth);
   if (!options.static_dir.empty()) {
     std::error_code ec;
     const auto begin = std::filesystem::directory_iterator(options.static_dir, ec);

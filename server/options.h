@@ -23,6 +23,28 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+struct AuthOptions {
+  std::string jwt_secret;      // HS256
+  std::string jwt_public_key;  // file: a public key or certificate in PEM, RSA (RS256) or P-256 (ES256)
+  std::string jwks;            // file: a JSON Web Key Set
+  std::string jwt_audience;    // empty: `aud` is not looked at
+  std::string jwt_issuer;      // empty: `iss` is not looked at
+  std::uint32_t jwt_clock_skew_s = 10;
+  // Of a token without a `ringfence` claim.
+  std::vector<std::string> jwt_subscribe{"*"};
+  std::vector<std::string> jwt_publish{"*"};
+  std::vector<std::string> jwt_presence{"*"};
+  std::string api_keys;  // file: lines of name:role:hash
+  std::uint32_t recheck_s = 300;
+  std::uint32_t token_cache_entries = 10'000;
+  std::uint64_t identity_memory_bytes = 4ull << 20;
+
+  // One key is enough: then nothing is open.
+  bool enabled() const noexcept {
+    return !jwt_secret.empty() || !jwt_public_key.empty() || !jwks.empty() || !api_keys.empty();
+  }
+};
+
 struct PipeOptions {
   std::string url = "ws://127.0.0.1:8080/v1/ws";
   std::string channel;
@@ -30,6 +52,13 @@ struct PipeOptions {
   std::uint32_t window_lines = 512;          // published and not yet acknowledged
   std::uint64_t window_bytes = 1024 * 1024;  // the same in bytes; one line may pass it
   std::uint32_t reconnect_s = 30;            // without a connection before it gives up
+  std::string token{};                       // a JWT
+  std::string api_key{};
+};
+
+struct HashKeyOptions {
+  std::string name;
+  std::string role = "back_end";
 };
 
 struct Options {
@@ -48,17 +77,19 @@ struct Options {
   std::uint64_t cache_memory_bytes = 16ull << 20;  // of all named caches
   std::string log_level = "info";
   std::string log_channel;  // empty: log lines are not published
+  AuthOptions auth;
   Limits limits;
 
   static std::uint32_t default_threads() noexcept;  // of the hardware, at most 8
 };
 
-enum class Command : std::uint8_t { serve, pipe, print };
+enum class Command : std::uint8_t { serve, pipe, hash_key, print };
 
 struct ParsedOptions {
   Command command = Command::serve;
   Options serve;
   PipeOptions pipe;
+  HashKeyOptions hash_key;
   std::string text;  // print: the answer to --help or --version
 };
 

@@ -38,7 +38,14 @@ constexpr std::uint64_t kDayMs = 86'400'000;
 std::vector<Row> serve_rows(Options& o) {
   Limits& l = o.limits;
   return {
-      {"Listening", "host", &o.host, "address to listen on; not a loopback one needs --insecure", {}, 0, 0, "ADDRESS"},
+      {"Listening",
+       "host",
+       &o.host,
+       "address to listen on; not a loopback one needs authentication or --insecure",
+       {},
+       0,
+       0,
+       "ADDRESS"},
       {"Listening", "port", &o.port, "port; 0 takes a free one, which is printed", Unit::count, 0, 65535},
       {"Listening", "threads", &o.threads, "threads, each with its own connections", Unit::count, 1, 64},
       {"Listening", "static", &o.static_dir, "folder of files to serve over HTTP", {}, 0, 0, "DIR"},
@@ -51,6 +58,52 @@ std::vector<Row> serve_rows(Options& o) {
        0,
        0,
        "ORIGIN"},
+      {"Authentication",
+       "jwt-secret",
+       &o.auth.jwt_secret,
+       "secret of HS256, 32 bytes or more; best by the environment, as arguments are seen by other users",
+       {},
+       0,
+       0,
+       "TEXT"},
+      {"Authentication",
+       "jwt-public-key",
+       &o.auth.jwt_public_key,
+       "public key or certificate in PEM, RSA for RS256 or P-256 for ES256",
+       {},
+       0,
+       0,
+       "FILE"},
+      {"Authentication", "jwks", &o.auth.jwks, "JSON Web Key Set", {}, 0, 0, "FILE"},
+      {"Authentication", "jwt-audience", &o.auth.jwt_audience, "what `aud` must be or contain", {}, 0, 0, "TEXT"},
+      {"Authentication", "jwt-issuer", &o.auth.jwt_issuer, "what `iss` must be", {}, 0, 0, "TEXT"},
+      {"Authentication", "jwt-clock-skew-s", &o.auth.jwt_clock_skew_s, "that `exp` and `nbf` are given", Unit::s, 0,
+       600},
+      {"Authentication",
+       "jwt-subscribe",
+       &o.auth.jwt_subscribe,
+       "channels for tokens without a `ringfence` claim; may be repeated; '' is none (*)",
+       {},
+       0,
+       0,
+       "PATTERN"},
+      {"Authentication", "jwt-publish", &o.auth.jwt_publish, "the same for publishing (*)", {}, 0, 0, "PATTERN"},
+      {"Authentication", "jwt-presence", &o.auth.jwt_presence, "the same for presence (*)", {}, 0, 0, "PATTERN"},
+      {"Authentication",
+       "api-keys",
+       &o.auth.api_keys,
+       "lines of name:role:hash, which hash-key makes",
+       {},
+       0,
+       0,
+       "FILE"},
+      {"Authentication", "auth-recheck-s", &o.auth.recheck_s,
+       "how often connections are checked again and changed key files read", Unit::s, 1, 86'400},
+      {"Authentication", "token-cache", &o.auth.token_cache_entries, "tokens kept verified until they expire",
+       Unit::count, 1, 1'000'000},
+      {"Authentication", "identity-memory", &o.auth.identity_memory_bytes, "who is connected and with which rights",
+       Unit::bytes, 64 * kKiB, kTiB},
+
       {"Logs", "log-level", &o.log_level, "trace, debug, info, warn, error or off", {}, 0, 0, "LEVEL"},
       {"Logs", "log-channel", &o.log_channel, "publish the server's log lines on this channel", {}, 0, 0, "NAME"},
 
@@ -133,6 +186,15 @@ std::vector<Row> pipe_rows(PipeOptions& p) {
       {"Pipe", "window-bytes", &p.window_bytes, "the same in bytes", Unit::bytes, kKiB, kGiB},
       {"Pipe", "reconnect-s", &p.reconnect_s, "without a connection before it gives up; 0 never tries again", Unit::s,
        0, 1'000'000},
+      {"Pipe", "token", &p.token, "JWT to connect with; best by the environment", {}, 0, 0, "JWT"},
+      {"Pipe", "api-key", &p.api_key, "API key to connect with; best by the environment", {}, 0, 0, "KEY"},
+  };
+}
+
+std::vector<Row> hash_key_rows(HashKeyOptions& h) {
+  return {
+      {"Hash-key", "name", &h.name, "whose key it is (needed)", {}, 0, 0, "NAME"},
+      {"Hash-key", "role", &h.role, "back_end, or admin, which may use the admin routes too", {}, 0, 0, "ROLE"},
   };
 }
 
@@ -187,9 +249,10 @@ void set(const Row& row, const std::vector<std::string>& values) {
         using T = std::remove_pointer_t<decltype(field)>;
         if constexpr (std::is_same_v<T, std::string>)
           *field = last;
-        else if constexpr (std::is_same_v<T, std::vector<std::string>>)
+        else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           *field = values;
-        else if constexpr (std::is_same_v<T, bool>)
+          std::erase(*field, std::string());  // '' is none, where there is a default
+        } else if constexpr (std::is_same_v<T, bool>)
           *field = last == "true";
         else
           *field = static_cast<T>(number(last));
@@ -257,14 +320,23 @@ std::string rows_help(const std::vector<Row>& rows) {
   return text;
 }
 
-std::string help(const std::vector<Row>& serve, const std::vector<Row>& pipe) {
+ParsedOptions print(std::string text) {
+  ParsedOptions parsed;
+  parsed.command = Command::print;
+  parsed.text = std::move(text);
+  return parsed;
+}
+
+std::string help(const std::vector<Row>& serve, const std::vector<Row>& pipe, const std::vector<Row>& hash_key) {
   return "ringfence-server " RINGFENCE_VERSION
          ": channels with bounded histories over WebSocket (/v1/ws)\n\n"
          "  ringfence-server [OPTIONS]                            serve\n"
-         "  ringfence-server pipe --channel NAME [OPTIONS]        publish each line of stdin\n\n"
+         "  ringfence-server pipe --channel NAME [OPTIONS]        publish each line of stdin\n"
+         "  ringfence-server hash-key --name NAME [OPTIONS]       make an API key (stderr) and its line for --api-keys "
+         "(stdout)\n\n"
          "  --help, --version\n"
          "  --config FILE                     options as lines of name = value\n" +
-         rows_help(serve) + rows_help(pipe) +
+         rows_help(serve) + rows_help(pipe) + rows_help(hash_key) +
          "\nDefaults are in brackets. A SIZE is bytes, or has KiB, MiB or GiB: 64KiB.\n"
          "An option may come from the environment, as RINGFENCE_ and its name: RINGFENCE_MESSAGE_BYTES=64KiB.\n"
          "The command line goes before the environment, the environment before the file.\n"
@@ -283,14 +355,16 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   const auto serve = serve_rows(parsed.serve);
   const auto pipe = pipe_rows(parsed.pipe);
   std::vector<std::string> args(argv + 1, argv + std::max(argc, 1));
-  const bool piping = !args.empty() && args.front() == "pipe";
-  if (piping) args.erase(args.begin());
-  const auto& rows = piping ? pipe : serve;
+  const auto hash_key = hash_key_rows(parsed.hash_key);
+  if (!args.empty() && args.front() == "pipe") parsed.command = Command::pipe;
+  if (!args.empty() && args.front() == "hash-key") parsed.command = Command::hash_key;
+  if (parsed.command != Command::serve) args.erase(args.begin());
+  const auto& rows = parsed.command == Command::pipe ? pipe : parsed.command == Command::hash_key ? hash_key : serve;
   for (const auto& arg : args) {
-    if (arg == "--help" || arg == "-h") return {Command::print, {}, {}, help(serve, pipe)};
-    if (arg == "--version") return {Command::print, {}, {}, "ringfence-server " RINGFENCE_VERSION "\n"};
+    if (arg == "--help" || arg == "-h") return print(help(serve, pipe, hash_key));
+    if (arg == "--version") return print("ringfence-server " RINGFENCE_VERSION "\n");
   }
-  add_environment(rows, args);
+  if (parsed.command != Command::hash_key) add_environment(rows, args);  // NAME and ROLE are nobody's settings
   const bool has_config = std::any_of(
       args.begin(), args.end(), [](const auto& arg) { return arg == "--config" || arg.starts_with("--config="); });
   if (const char* file = std::getenv("RINGFENCE_CONFIG"); file && *file && !has_config)
@@ -316,12 +390,11 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     throw UsageError(one_line(error.what()));
   }
-  if (piping) {
-    parsed.command = Command::pipe;
+  if (parsed.command == Command::pipe) {
     if (!valid_channel_name(parsed.pipe.channel))
       throw UsageError("pipe --channel: '" + parsed.pipe.channel + "' is not a channel name: [A-Za-z0-9_:.-]{1,128}");
     if (!valid_type(parsed.pipe.type)) throw UsageError("pipe --type: not 1 to 255 bytes without control characters");
-  } else {
+  } else if (parsed.command == Command::serve) {
     if (parsed.serve.host == "localhost") parsed.serve.host = "127.0.0.1";
     static constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
     if (std::find(std::begin(kLevels), std::end(kLevels), parsed.serve.log_level) == std::end(kLevels))

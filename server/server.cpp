@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "auth/authenticator.h"
 #include "caching/cache_manager.h"
 #include "log.h"
 #include "net/http_service.h"
@@ -51,6 +52,8 @@ Server::Server(Options options) : options_(std::move(options)) {
   services_.hub = hub_.get();
   connections_ = std::make_unique<ConnectionManager>(options_.limits, ledger_);
   services_.connections = connections_.get();
+  auth_ = std::make_unique<Authenticator>(options_.auth, ledger_, *caches_);
+  services_.auth = auth_.get();
   if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();
   http_ = std::make_unique<HttpService>(options_, ledger_, services_, channel_log_.get());
   if (channel_log_) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));

@@ -33,6 +33,7 @@ class io_context;
 
 namespace ringfence {
 
+class Authenticator;
 class CacheManager;
 class ChannelLog;
 class HttpService;
@@ -80,6 +81,7 @@ class Server {
   std::vector<Account> accounts_;  // of what is bounded outside of the hub
   std::unique_ptr<CacheManager> caches_;
   std::unique_ptr<Hub> hub_;
+  std::unique_ptr<Authenticator> auth_;
   Services services_;
   std::unique_ptr<ConnectionManager> connections_;
   std::unique_ptr<HttpService> http_;

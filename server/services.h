@@ -6,6 +6,7 @@
 
 namespace ringfence {
 
+class Authenticator;
 class CacheManager;
 class ConnectionManager;
 class Hub;
@@ -15,6 +16,7 @@ struct Services {
   CacheManager* caches = nullptr;
   Hub* hub = nullptr;
   ConnectionManager* connections = nullptr;
+  Authenticator* auth = nullptr;
 };
 
 }  // namespace ringfence

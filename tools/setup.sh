@@ -5,7 +5,7 @@ SUPPORTED="Debian 12 or 13, or Ubuntu 24.04"
 
 # Alternatives are tried from left to right: the first that the release has is taken.
 PACKAGES_BUILD="build-essential cmake ninja-build ccache libboost1.81-dev|libboost-dev nlohmann-json3-dev
-  libspdlog-dev libcli11-dev catch2 emscripten ca-certificates"
+  libspdlog-dev libcli11-dev libssl-dev libcpp-jwt-dev catch2 emscripten ca-certificates"
 PACKAGES_TEST="chromium|chromium-browser"
 PACKAGES_CHECK="clang clang-tidy libclang-rt-dev|libclang-rt-18-dev|libclang-rt-14-dev"
 PACKAGES_PEERS="nginx-core libnginx-mod-nchan nats-server"
@@ -14,7 +14,7 @@ COMMANDS_BUILD="g++ cmake ninja em++ node npm"
 COMMANDS_TEST="chromium"
 COMMANDS_CHECK="clang++ clang-tidy"
 COMMANDS_PEERS="nginx nats-server"
-HEADERS_BUILD="boost/asio.hpp nlohmann/json.hpp spdlog/spdlog.h CLI/CLI.hpp"
+HEADERS_BUILD="boost/asio.hpp nlohmann/json.hpp spdlog/spdlog.h CLI/CLI.hpp openssl/evp.h jwt/algorithm.hpp"
 
 supported() { case "$DISTRO" in "debian 12" | "debian 13" | "ubuntu 24.04") ;; *) return 1 ;; esac; }
 

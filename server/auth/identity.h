@@ -2,7 +2,8 @@
 //
 // Owns     plain values, immutable once made: sessions, HTTP requests and caches share it by IdentityPtr.
 // Threads  any, as it never changes.
-// Bounds   user and session: kNameBytesMax bytes each; patterns: kPatternsMax for each kind of right.
+// Bounds   user and session: kNameBytesMax bytes each; patterns: kPatternsMax for each kind of right, each as long as a
+//          channel's name may be. Its memory is counted by the account "identities" (authenticator.h).
 #pragma once
 
 #include <cstddef>
@@ -10,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ringfence {
@@ -28,8 +30,19 @@ struct Identity {
   std::int64_t expires_at_us = kNever;  // wall clock
   bool back_end = false;                // came with an API key: not rate-limited
   bool admin = false;                   // may use the admin routes
+  std::uint64_t key_id = 0;             // of the key that vouches for it; 0: authentication is off
+
+  bool may_subscribe(std::string_view channel) const noexcept;  // history too
+  bool may_publish(std::string_view channel) const noexcept;
+  bool may_see_presence(std::string_view channel) const noexcept;  // and join or leave it
 };
 
 using IdentityPtr = std::shared_ptr<const Identity>;
+
+// 1 to 128 of [A-Za-z0-9_:.-], and perhaps one '*' at the end; or "*" alone.
+bool valid_pattern(std::string_view pattern) noexcept;
+bool matches_any(const std::vector<std::string>& patterns, std::string_view channel) noexcept;
+// At most kNameBytesMax bytes of UTF-8 without control characters; empty is one too.
+bool valid_name(std::string_view name) noexcept;
 
 }  // namespace ringfence

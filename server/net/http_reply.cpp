@@ -2,6 +2,7 @@
 
 #include <ringfence/invariant.h>
 
+#include "auth/meaning.h"
 #include "protocol/json.h"
 
 namespace ringfence {
@@ -32,9 +33,9 @@ Row row(HttpError error) noexcept {
   return {};
 }
 
-std::string error_body(HttpError error, std::string_view message, std::uint32_t retry_after_ms = 0) {
+std::string error_body(std::string_view code, std::string_view message, std::uint32_t retry_after_ms = 0) {
   std::string body = R"({"error":{"code":")";
-  body += row(error).code;
+  body += code;
   body += R"(","message":)";
   append_json_string(body, message);
   if (retry_after_ms > 0) body += ",\"retry_after_ms\":" + std::to_string(retry_after_ms);
@@ -63,6 +64,7 @@ http::message_generator json_reply(const ReplyTo& to, http::status status, std::
   response.set(http::field::content_type, "application/json");
   response.set(http::field::cache_control, "no-store");
   if (status == http::status::method_not_allowed) response.set(http::field::allow, "GET, HEAD");
+  if (status == http::status::unauthorized) response.set(http::field::www_authenticate, "Bearer");
   if (status == http::status::service_unavailable && retry_after_ms == 0) retry_after_ms = 1000;
   if (retry_after_ms > 0) response.set(http::field::retry_after, std::to_string((retry_after_ms + 999) / 1000));
   response.keep_alive(to.keep_alive);
@@ -73,11 +75,19 @@ http::message_generator json_reply(const ReplyTo& to, http::status status, std::
 
 http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message,
                                     std::uint32_t retry_after_ms) {
-  return json_reply(to, row(error).status, error_body(error, message, retry_after_ms), retry_after_ms);
+  return json_reply(to, row(error).status, error_body(row(error).code, message, retry_after_ms), retry_after_ms);
+}
+
+http::message_generator auth_error_reply(const ReplyTo& to, Error error) {
+  http::status status = http::status::unauthorized;
+  if (error == Error::forbidden) status = http::status::forbidden;
+  if (error == Error::overloaded) status = http::status::service_unavailable;
+  if (error == Error::bad_field) status = http::status::bad_request;
+  return json_reply(to, status, error_body(error_code(error), auth_meaning(error)));
 }
 
 std::string error_text(HttpError error, std::string_view message) {
-  const std::string body = error_body(error, message);
+  const std::string body = error_body(row(error).code, message);
   std::string text = "HTTP/1.1 " + std::to_string(static_cast<unsigned>(row(error).status)) + " ";
   text += http::obsolete_reason(row(error).status);
   text += "\r\nServer: ringfence/" RINGFENCE_VERSION "\r\nContent-Type: application/json\r\nContent-Length: ";

@@ -12,6 +12,8 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include <ringfence/error.h>
+
 namespace ringfence {
 
 enum class HttpError : std::uint8_t {
@@ -44,7 +46,9 @@ boost::beast::http::message_generator json_reply(const ReplyTo& to, boost::beast
 // `retry_after_ms` above 0: told in the body too.
 boost::beast::http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message,
                                                   std::uint32_t retry_after_ms = 0);
-// The same as bytes, for a connection that gets no session. Connection: close.
+// Of Authenticator's errors: 401, but 403 for forbidden, 503 for overloaded, 400 for bad_field.
+boost::beast::http::message_generator auth_error_reply(const ReplyTo& to, Error error);
+// error_reply as bytes, for a connection that gets no session. Connection: close.
 std::string error_text(HttpError error, std::string_view message);
 
 // The headers that all responses share.

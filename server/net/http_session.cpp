@@ -6,6 +6,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
+#include "auth/authenticator.h"
 #include "net/client_address.h"
 #include "net/origin.h"
 #include "net/query.h"
@@ -28,14 +29,6 @@ bool valid_ws_key(std::string_view key) noexcept {
 constexpr std::uint32_t kUsersRetryMs = 1'000;
 
 std::string_view view(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
-
-// Without authentication a client is whom it says it is.
-IdentityPtr named_by_itself(std::string_view target) {
-  auto identity = std::make_shared<Identity>();
-  identity->user = query_value(target, "user").substr(0, Identity::kNameBytesMax);
-  identity->session = query_value(target, "session").substr(0, Identity::kNameBytesMax);
-  return identity;
-}
 
 }  // namespace
 
@@ -185,11 +178,20 @@ void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
   if (error) return end();
   ClientAddress address =
       client_address(peer.address(), view(request["X-Forwarded-For"]), service_.options().trust_forwarded_for);
-  IdentityPtr identity = named_by_itself(view(request.target()));
-  if (const std::uint32_t wait_ms = connections.attempt(identity->user, address.counted, Shard::now_ms()))
+  Credentials credentials = credentials_of(request);
+  credentials.protocols = offered;
+  auto identity = shard_.services().auth->identify(credentials);
+  // Who fails to say who they are has tried too.
+  const std::string user = identity ? (*identity)->user : std::string();
+  if (const std::uint32_t wait_ms = connections.attempt(user, address.counted, Shard::now_ms()))
     return fail(HttpError::rate_limited, "too many attempts to connect", wait_ms);
+  if (!identity) {
+    shard_.hub().count_refused(identity.error());
+    service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
+    return reply(auth_error_reply(to, identity.error()), to.keep_alive);
+  }
   auto admitted =
-      connections.admit(slot_->id(), std::move(identity), std::move(address.text), shard_.io().get_executor());
+      connections.admit(slot_->id(), std::move(identity).value(), std::move(address.text), shard_.io().get_executor());
   if (!admitted)
     return admitted.error() == Error::too_many_users
                ? fail(HttpError::too_many_users, "the server holds as many users as it may", kUsersRetryMs)

@@ -39,7 +39,7 @@ std::optional<WsChoice> choose_ws_protocol(std::string_view offered) noexcept {
     while (!name.empty() && (name.back() == ' ' || name.back() == '\t')) name.remove_suffix(1);
     if (name == kBinaryName) return WsChoice{WsProtocol::binary, true};
     if (name == kJsonName) return WsChoice{WsProtocol::json, true};
-    any = any || !name.empty();
+    any = any || !(name.empty() || name.starts_with("bearer."));
   }
   if (any) return std::nullopt;
   return WsChoice{WsProtocol::json, false};
@@ -52,6 +52,7 @@ WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsCho
       ws_(std::move(socket)),
       choice_(choice),
       connection_(std::move(connection)),
+      identity_(connection_->identity),
       heard_at_ms_(Shard::now_ms()),
       op_at_ms_(heard_at_ms_),
       state_at_ms_(heard_at_ms_),

@@ -28,6 +28,7 @@
 
 #include <ringfence/ring_buffer.h>
 
+#include "auth/identity.h"
 #include "net/socket.h"
 #include "protocol/request.h"
 #include "realtime/connection.h"
@@ -45,6 +46,7 @@ struct WsChoice {
   bool named;  // the client offered it, so the response names it
 };
 // From all Sec-WebSocket-Protocol values joined by commas; none if only unknown ones are offered (unsupported_protocol).
+// bearer.<token>, by which a browser shows who it is, is none of them.
 std::optional<WsChoice> choose_ws_protocol(std::string_view offered) noexcept;
 
 using UpgradeRequest = boost::beast::http::request<boost::beast::http::string_body>;
@@ -63,6 +65,9 @@ class WsSession final : public ShardSession,
                      ConnectionPtr connection);
 
   ~WsSession();
+
+  // Who it speaks for; never null. A `refresh` may change it.
+  const IdentityPtr& identity() const noexcept { return identity_; }
 
   void pump() override;
   void sweep(std::int64_t now_ms) override;
@@ -119,6 +124,7 @@ class WsSession final : public ShardSession,
   void answer_error(std::string_view id, Error code, std::string_view message = {}, std::uint32_t retry_after_ms = 0);
   // ws_session_ops.cpp: what each op does.
   void handle(const Request& request);
+  bool permitted(Op op, std::string_view channel) const noexcept;
   void subscribe(const Request& request);
   void unsubscribe(const Request& request);
   void publish(const Request& request);
@@ -130,6 +136,7 @@ class WsSession final : public ShardSession,
   Stream ws_;
   const WsChoice choice_;
   const ConnectionPtr connection_;
+  IdentityPtr identity_;  // the connection's; a refresh changes what it may do
   RateLimiter inbound_rate_;
   State state_ = State::handshake;
   bool reading_ = false;

@@ -29,6 +29,7 @@ std::string_view meaning(Error code) noexcept {
     case Error::string_too_long: return "a string has more characters than it may";
     case Error::rate_limited: return "this connection sends more messages than it may";
     case Error::too_many_errors: return "too many errors; the server closes the connection";
+    case Error::forbidden: return "this identity may not do that on this channel";
     default: return "refused";
   }
 }
@@ -85,7 +86,22 @@ void each_record(const std::vector<Slice>& slices, Visit visit) {
 
 }  // namespace
 
+bool WsSession::permitted(Op op, std::string_view channel) const noexcept {
+  switch (op) {
+    case Op::subscribe:
+    case Op::history: return identity_->may_subscribe(channel);
+    case Op::publish: return identity_->may_publish(channel);
+    case Op::presence:
+    case Op::join:
+    case Op::leave: return identity_->may_see_presence(channel);
+    case Op::unsubscribe:
+    case Op::ping: break;
+  }
+  return true;
+}
+
 void WsSession::handle(const Request& request) {
+  if (!permitted(request.op, request.channel)) return refuse(request.id, Error::forbidden);
   switch (request.op) {
     case Op::subscribe: return subscribe(request);
     case Op::unsubscribe: return unsubscribe(request);

@@ -112,7 +112,7 @@ void WsSession::subscribe_initial() {
     request.channel = initial_channels_.substr(0, comma);
     initial_channels_.erase(0, comma == std::string::npos ? comma : comma + 1);
     if (valid_channel_name(request.channel))
-      subscribe(request);
+      handle(request);
     else
       refuse({}, Error::bad_channel);
   }

@@ -27,6 +27,18 @@ std::string_view error_code(Error error) noexcept {
     case Error::rate_limited: return "rate_limited";
     case Error::too_many_user_connections: return "too_many_user_connections";
     case Error::too_many_users: return "too_many_users";
+    case Error::token_missing: return "token_missing";
+    case Error::token_malformed: return "token_malformed";
+    case Error::token_algorithm: return "token_algorithm";
+    case Error::token_signature: return "token_signature";
+    case Error::token_expired: return "token_expired";
+    case Error::token_not_yet_valid: return "token_not_yet_valid";
+    case Error::token_audience: return "token_audience";
+    case Error::token_issuer: return "token_issuer";
+    case Error::token_claims: return "token_claims";
+    case Error::token_user: return "token_user";
+    case Error::key_unknown: return "key_unknown";
+    case Error::forbidden: return "forbidden";
     case Error::batch_truncated: return "batch_truncated";
     case Error::batch_bad_magic: return "batch_bad_magic";
     case Error::batch_bad_version: return "batch_bad_version";
