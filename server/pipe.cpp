@@ -130,18 +130,28 @@ class Pipe {
       timeouts.idle_timeout = kIdleTimeout;
       timeouts.keep_alive_pings = true;
       ws->set_option(timeouts);
-      ws->set_option(websocket::stream_base::decorator([](websocket::request_type& request) {
+      const std::string& credential = options_.api_key.empty() ? options_.token : options_.api_key;
+      ws->set_option(websocket::stream_base::decorator([credential](websocket::request_type& request) {
+        if (!credential.empty()) request.set(boost::beast::http::field::authorization, "Bearer " + credential);
         request.set(boost::beast::http::field::sec_websocket_protocol, "ringfence.v1.json");
         request.set(boost::beast::http::field::user_agent, "ringfence-pipe/" RINGFENCE_VERSION);
       }));
       ws->auto_fragment(false);
       ws->async_handshake(response_, url_.host + ":" + url_.port, url_.path, [this, ws](ErrorCode refused) {
         if (refused == websocket::error::upgrade_declined)
-          return give_up("the server answered with HTTP " + std::to_string(response_.result_int()));
+          return give_up("the server answered with HTTP " + std::to_string(response_.result_int()) + declined_code());
         if (refused) return lost(refused);
         read();
       });
     });
+  }
+
+  // ", token_expired": what the body says, if it is one of ours.
+  std::string declined_code() const {
+    const Json body = Json::parse(response_.body(), nullptr, false);
+    const Json* const error = body.is_object() && body.contains("error") ? &body["error"] : nullptr;
+    const bool coded = error && error->is_object() && error->contains("code") && (*error)["code"].is_string();
+    return coded ? ", " + (*error)["code"].get<std::string>() : std::string();
   }
 
   void read() {

@@ -67,6 +67,7 @@ class Server {
   Result<std::uint64_t> publish(std::string_view channel, std::string_view type, std::string_view data_json);
 
   Hub& hub() noexcept { return *hub_; }
+  Authenticator& auth() noexcept { return *auth_; }
   CacheManager& caches() noexcept { return *caches_; }
   ConnectionManager& connections() noexcept { return *connections_; }
   const Ledger& ledger() const noexcept { return ledger_; }

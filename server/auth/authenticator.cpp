@@ -101,8 +101,10 @@ void Authenticator::reload_if_due() {
     keys_ = std::move(read);
     tokens_->clear();
   } catch (const std::exception& error) {
+    reloads_failed_.fetch_add(1, std::memory_order_relaxed);
     return logger("auth")->warn("the keys stay as they were: {}", error.what());
   }
+  reloads_.fetch_add(1, std::memory_order_relaxed);
   logger("auth")->info("the keys have changed and were read again");
 }
 
@@ -144,9 +146,9 @@ Result<IdentityPtr> Authenticator::require(const Credentials& credentials, Role 
 
 Result<IdentityPtr> Authenticator::verify(std::string_view token) {
   reload_if_due();
-  const auto keys = this->keys();
   if (looks_like_api_key(token)) {
-    const ApiKeys::Key* const key = keys->api_keys().find(token);
+    const auto held = keys();
+    const ApiKeys::Key* const key = held->api_keys().find(token);
     if (!key) return Error::key_unknown;
     Identity identity;
     identity.back_end = true;
@@ -155,15 +157,17 @@ Result<IdentityPtr> Authenticator::verify(std::string_view token) {
     return share(std::move(identity));
   }
   if (token.size() > kTokenBytesMax) return Error::token_malformed;
-  auto identity = tokens_->get_or_compute(sha256(token), [&] { return verify_anew(token, *keys); });
+  auto identity = tokens_->get_or_compute(sha256(token), [&] { return verify_anew(token); });
   // The cache goes by a clock that never jumps, a token by the wall's.
   if (identity && (*identity)->expires_at_us <= wall_us()) return Error::token_expired;
   return identity;
 }
 
-Result<Timed<IdentityPtr>> Authenticator::verify_anew(std::string_view token, const KeySet& keys) {
+// Asks for the keys itself: reload_if_due() changes them first and then clears the cache, so what is verified by the old
+// ones is not kept.
+Result<Timed<IdentityPtr>> Authenticator::verify_anew(std::string_view token) {
   const std::int64_t now_us = wall_us();
-  auto verified = verify_jwt(token, keys.jwt_keys(), options_, now_us);
+  auto verified = verify_jwt(token, keys()->jwt_keys(), options_, now_us);
   if (!verified) return verified.error();
   const std::int64_t expires_at_us = verified->expires_at_us;
   auto identity = share(std::move(verified).value());

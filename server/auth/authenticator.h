@@ -88,6 +88,10 @@ class Authenticator {
   // token_expired; key_unknown if the key that vouched for it is no longer configured. Cheap: no token is verified.
   Result<void> check(const Identity& held);
 
+  // How often changed files were read, and could not be.
+  std::uint64_t reloads() const noexcept { return reloads_.load(std::memory_order_relaxed); }
+  std::uint64_t reloads_failed() const noexcept { return reloads_failed_.load(std::memory_order_relaxed); }
+
   std::int64_t recheck_ms() const noexcept { return std::int64_t{1000} * options_.recheck_s; }
 
  private:
@@ -95,7 +99,7 @@ class Authenticator {
   // Reads the files again if it is time.
   void reload_if_due();
   Result<IdentityPtr> share(Identity&& identity);
-  Result<Timed<IdentityPtr>> verify_anew(std::string_view token, const KeySet& keys);
+  Result<Timed<IdentityPtr>> verify_anew(std::string_view token);
   Result<IdentityPtr> identify_open(const Credentials& credentials);
 
   const AuthOptions options_;
@@ -105,6 +109,8 @@ class Authenticator {
   std::shared_ptr<const KeySet> keys_;
   const std::shared_ptr<Cache<Sha256, IdentityPtr>> tokens_;
   std::atomic<std::int64_t> reload_at_ms_;
+  std::atomic<std::uint64_t> reloads_{0};
+  std::atomic<std::uint64_t> reloads_failed_{0};
   IdentityPtr open_identity_;       // of everybody without a name while authentication is off
   IdentityPtr open_http_identity_;  // of every HTTP request then: may use all routes
 };

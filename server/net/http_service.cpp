@@ -67,6 +67,7 @@ std::string HttpService::health_json() const {
        {{"stalled", stats.stalled_closed},
         {"dead", stats.dead_closed},
         {"errors", stats.errors_closed},
+        {"auth", stats.auth_closed},
         {"idle", stats.idle_closed},
         {"invalid_utf8", stats.invalid_utf8}}},
       {"closed_recently", connected.closed_recently},

@@ -54,6 +54,7 @@ WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsCho
       connection_(std::move(connection)),
       identity_(connection_->identity),
       heard_at_ms_(Shard::now_ms()),
+      checked_at_ms_(heard_at_ms_),
       op_at_ms_(heard_at_ms_),
       state_at_ms_(heard_at_ms_),
       replies_(RingBuffer<Reply>::create(kRepliesMax).value()),
@@ -156,6 +157,7 @@ void WsSession::sweep(std::int64_t now_ms) {
     abandon();
     return logger("ws")->info("connection {}: nothing heard for {} ms, reset", slot_.id(), silent_ms);
   }
+  check_identity(now_ms);
   if (silent_ms > limits.ping_interval_ms && !pinging_) {
     pinging_ = true;
     ws_.async_ping({}, [self = Self(this)](ErrorCode) { self->pinging_ = false; });

@@ -124,12 +124,18 @@ class WsSession final : public ShardSession,
   void answer_error(std::string_view id, Error code, std::string_view message = {}, std::uint32_t retry_after_ms = 0);
   // ws_session_ops.cpp: what each op does.
   void handle(const Request& request);
-  bool permitted(Op op, std::string_view channel) const noexcept;
   void subscribe(const Request& request);
   void unsubscribe(const Request& request);
   void publish(const Request& request);
   void history(const Request& request);
   Subscriber* find_subscriber(std::string_view channel) noexcept;
+  // ws_session_auth.cpp: who it speaks for.
+  bool permitted(Op op, std::string_view channel) const noexcept;
+  void refresh(const Request& request);
+  void end_forbidden();
+  bool identity_expired() const noexcept;
+  void check_identity(std::int64_t now_ms);
+  void end_identity(Error why);
 
   Shard& shard_;
   ConnectionSlot slot_;
@@ -144,12 +150,14 @@ class WsSession final : public ShardSession,
   bool drop_message_ = false;  // inbound memory was refused: read to its end, answer overloaded
   bool closing_told_ = false;
   bool draining_ = false;
+  bool ending_forbidden_ = false;         // some subscriptions may have to end after a refresh
   std::uint16_t close_code_ = 0;          // close once the replies are sent
   std::optional<CloseReason> close_why_;  // to tell before that
   std::int64_t close_by_ms_ = 0;          // 0: not told to close
   std::uint32_t retry_after_ms_ = 0;      // told by `closing`
   std::int64_t drain_until_ms_ = 0;
   std::int64_t heard_at_ms_;
+  std::int64_t checked_at_ms_;       // when the identity was last verified
   std::int64_t op_at_ms_;            // of the last message from the client
   std::int64_t state_at_ms_;         // when `state_` was entered
   std::int64_t write_at_ms_ = 0;     // when the message in flight was begun

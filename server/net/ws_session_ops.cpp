@@ -86,27 +86,15 @@ void each_record(const std::vector<Slice>& slices, Visit visit) {
 
 }  // namespace
 
-bool WsSession::permitted(Op op, std::string_view channel) const noexcept {
-  switch (op) {
-    case Op::subscribe:
-    case Op::history: return identity_->may_subscribe(channel);
-    case Op::publish: return identity_->may_publish(channel);
-    case Op::presence:
-    case Op::join:
-    case Op::leave: return identity_->may_see_presence(channel);
-    case Op::unsubscribe:
-    case Op::ping: break;
-  }
-  return true;
-}
-
 void WsSession::handle(const Request& request) {
+  if (identity_expired()) return end_identity(Error::token_expired);
   if (!permitted(request.op, request.channel)) return refuse(request.id, Error::forbidden);
   switch (request.op) {
     case Op::subscribe: return subscribe(request);
     case Op::unsubscribe: return unsubscribe(request);
     case Op::publish: return publish(request);
     case Op::history: return history(request);
+    case Op::refresh: return refresh(request);
     case Op::ping: return push(pong_text(request.id, wall_us()));
     case Op::presence:
     case Op::join:

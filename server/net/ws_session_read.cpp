@@ -15,7 +15,7 @@ bool WsSession::reply_room() const noexcept { return !replies_.full() && reply_b
 // `closing`.
 bool WsSession::may_read() const noexcept {
   return state_ == State::open && !reading_ && !draining_ && close_code_ == 0 && initial_channels_.empty() &&
-         reply_room();
+         !ending_forbidden_ && reply_room();
 }
 
 void WsSession::read() {

@@ -140,6 +140,7 @@ void WsSession::on_written(ErrorCode error, std::size_t bytes) {
   }
   if (error) return end();
   if (state_ != State::open) return;
+  end_forbidden();
   subscribe_initial();
   if (may_read()) read();
   pump();

@@ -62,6 +62,7 @@ std::string welcome_text(std::uint64_t connection_id, std::string_view protocol,
       .end();
 }
 
+std::string ok_text(std::string_view id) { return ObjectText("ok").id(id).end(); }
 std::string ok_text(std::string_view id, std::uint64_t seq) { return ObjectText("ok").id(id).number("seq", seq).end(); }
 
 std::string error_text(std::string_view id, Error code, std::string_view message,
@@ -86,8 +87,11 @@ std::string subscribed_text(std::string_view id, const Channel& channel, std::st
       .end();
 }
 
-std::string unsubscribed_text(std::string_view id, std::string_view channel) {
-  return ObjectText("unsubscribed").id(id).string("channel", channel).end();
+std::string unsubscribed_text(std::string_view id, std::string_view channel, std::string_view reason) {
+  ObjectText text("unsubscribed");
+  text.id(id).string("channel", channel);
+  if (!reason.empty()) text.string("reason", reason);
+  return text.end();
 }
 
 std::string gap_text(const Channel& channel, const Gap& gap) {

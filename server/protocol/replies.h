@@ -20,11 +20,13 @@ inline constexpr std::size_t kReplyBytes = 1024;
 
 // `limited`: the rate of inbound messages holds for this client.
 std::string welcome_text(std::uint64_t connection_id, std::string_view protocol, const Limits& limits, bool limited);
+std::string ok_text(std::string_view id);
 std::string ok_text(std::string_view id, std::uint64_t seq);
 std::string error_text(std::string_view id, Error code, std::string_view message,
                        std::optional<std::uint32_t> retry_after_ms);
 std::string subscribed_text(std::string_view id, const Channel& channel, std::string_view epoch, const StartPoint& at);
-std::string unsubscribed_text(std::string_view id, std::string_view channel);
+// `reason` empty: the client asked for it.
+std::string unsubscribed_text(std::string_view id, std::string_view channel, std::string_view reason = {});
 std::string gap_text(const Channel& channel, const Gap& gap);
 std::string pong_text(std::string_view id, std::int64_t time_us);
 // `reconnect` false: the client should not come back by itself.

@@ -72,8 +72,8 @@ class Fields {
   std::size_t longest_chars_ = 0;
 };
 
-constexpr std::array<std::string_view, 9> kNames = {"op",    "id",   "channel", "type", "data",
-                                                    "after", "last", "limit",   "epoch"};
+constexpr std::array<std::string_view, 10> kNames = {"op",    "id",   "channel", "type",  "data",
+                                                     "after", "last", "limit",   "epoch", "token"};
 constexpr std::array<std::string_view, 2> kAfterNames = {"epoch", "seq"};
 using MessageFields = Fields<kNames.size()>;
 using Problem = std::optional<RequestError>;
@@ -179,6 +179,11 @@ Problem read_history(const MessageFields& fields, Request& out) {
   return std::nullopt;
 }
 
+Problem read_refresh(const MessageFields& fields, Request& out) {
+  const JsonValue* token = fields.find("token");
+  return token ? read_string(*token, "token", out.token) : missing("token");
+}
+
 Problem read_id(const MessageFields& fields, std::string_view& id) {
   const JsonValue* value = fields.find("id");
   if (!value) return std::nullopt;
@@ -194,10 +199,9 @@ Problem read_id(const MessageFields& fields, std::string_view& id) {
 
 Problem read_op(const MessageFields& fields, Op& op) {
   static constexpr std::pair<std::string_view, Op> kOps[] = {
-      {"subscribe", Op::subscribe}, {"unsubscribe", Op::unsubscribe},
-      {"publish", Op::publish},     {"history", Op::history},
-      {"presence", Op::presence},   {"join", Op::join},
-      {"leave", Op::leave},         {"ping", Op::ping}};
+      {"subscribe", Op::subscribe}, {"unsubscribe", Op::unsubscribe}, {"publish", Op::publish},
+      {"history", Op::history},     {"presence", Op::presence},       {"join", Op::join},
+      {"leave", Op::leave},         {"refresh", Op::refresh},         {"ping", Op::ping}};
   const JsonValue* value = fields.find("op");
   if (!value) return missing("op");
   std::string name;
@@ -238,6 +242,7 @@ std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t
       case Op::unsubscribe: found = read_channel(fields, out); break;
       case Op::publish: found = read_publish(fields, message, out); break;
       case Op::history: found = read_history(fields, out); break;
+      case Op::refresh: found = read_refresh(fields, out); break;
       case Op::presence:
       case Op::join:
       case Op::leave:

@@ -17,7 +17,7 @@
 
 namespace ringfence {
 
-enum class Op : std::uint8_t { subscribe, unsubscribe, publish, history, presence, join, leave, ping };
+enum class Op : std::uint8_t { subscribe, unsubscribe, publish, history, presence, join, leave, refresh, ping };
 
 struct Request {
   Op op = Op::ping;
@@ -29,6 +29,7 @@ struct Request {
   std::uint64_t after_seq = 0;        // subscribe with epoch; history
   std::optional<std::uint32_t> last;  // subscribe
   std::uint32_t limit = 100;          // history
+  std::string token;                  // refresh
 };
 
 struct RequestError {

@@ -29,6 +29,7 @@ struct ShardCounters {
   Counter stalled_closed;
   Counter dead_closed;
   Counter errors_closed;
+  Counter auth_closed;
   Counter idle_closed;
   Counter invalid_utf8;
 };

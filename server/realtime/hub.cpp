@@ -171,6 +171,7 @@ HubStats Hub::stats() const {
     stats.dead_closed += counters.dead_closed.get();
     stats.idle_closed += counters.idle_closed.get();
     stats.errors_closed += counters.errors_closed.get();
+    stats.auth_closed += counters.auth_closed.get();
     stats.invalid_utf8 += counters.invalid_utf8.get();
   }
   for (std::size_t i = 0; i < kErrorCount; ++i) stats.refused[i] = refused_[i].load(kRelaxed);

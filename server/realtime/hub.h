@@ -64,6 +64,7 @@ struct HubStats {
   std::uint64_t dead_closed = 0;
   std::uint64_t idle_closed = 0;
   std::uint64_t errors_closed = 0;  // too_many_errors
+  std::uint64_t auth_closed = 0;    // an expired token, a key that was taken away
   std::uint64_t invalid_utf8 = 0;
   std::array<std::uint64_t, kErrorCount> refused{};  // by Error
 };

@@ -37,7 +37,7 @@ TEST_CASE("Identity allows the channels that its patterns name", "[identity]") {
 TEST_CASE("A pattern is a name or a prefix and one star at its end", "[identity]") {
   for (const char* good : {"*", "a", "a*", "room:*", "a.b-c_d"}) CHECK(valid_pattern(good));
   for (const char* bad : {"", "**", "*a", "a*b", "a b", "a/*"}) CHECK_FALSE(valid_pattern(bad));
-  CHECK(valid_pattern(std::string(128, 'a') + "*"));
+  CHECK(valid_pattern(std::string(128, 'a').append("*")));
   CHECK_FALSE(valid_pattern(std::string(129, 'a')));
 }
 
@@ -53,7 +53,7 @@ TEST_CASE("Authenticator counts every identity and refuses one above the bound",
     credentials.target = target;
     return credentials;
   };
-  const std::string target = "/v1/ws?user=" + std::string(100, 'a');
+  const std::string target = std::string("/v1/ws?user=").append(100, 'a');
   CHECK(auth.identify({}).ok());  // without a name it is shared by all
   CHECK(used() == 0);
   std::vector<IdentityPtr> held;
@@ -76,7 +76,9 @@ TEST_CASE("Authenticator::require asks for a role once authentication is on", "[
   CacheManager caches(ledger, 16 << 20, steady_ms);
   AuthOptions options;
   {
-    Authenticator open(options, ledger, caches);
+    Ledger its_ledger;
+    CacheManager its_caches(its_ledger, 16 << 20, steady_ms);
+    Authenticator open(options, its_ledger, its_caches);
     CHECK_FALSE(open.enabled());
     CHECK(open.require({}, Role::admin).ok());
   }
@@ -100,4 +102,50 @@ TEST_CASE("Authenticator::require asks for a role once authentication is on", "[
   CHECK(ask(token(claims_of("ann")), Role::client) == "ok");
   CHECK(ask(token(claims_of("ann")), Role::back_end) == "forbidden");
   CHECK(ask("nonsense", Role::client) == "token_malformed");
+}
+
+TEST_CASE("Authenticator keeps a verified token until it expires and no longer", "[identity]") {
+  Ledger ledger;
+  std::int64_t now_ms = 1000;
+  CacheManager caches(ledger, 16 << 20, [&now_ms] { return now_ms; });
+  AuthOptions options;
+  options.jwt_secret = kSecret;
+  options.jwt_clock_skew_s = 10;
+  Authenticator auth(options, ledger, caches);
+  const auto tokens = caches.find<Sha256, IdentityPtr>("tokens");
+  REQUIRE(tokens);
+  const std::string one = token(claims_of("ann", {{"exp", now_s() + 60}}));
+  const IdentityPtr first = auth.verify(one).value();
+  CHECK(auth.verify(one).value() == first);
+  CHECK(tokens->stats().hits == 1);
+  CHECK(auth.verify("a.b.c").error() == Error::token_malformed);
+  CHECK(tokens->stats().size == 1);  // what is no token takes no place
+  now_ms += 60'000;
+  CHECK(tokens->stats().size == 1);
+  now_ms += 10'001;
+  CHECK(tokens->stats().size == 0);
+  CHECK(auth.verify(one).value() != first);
+}
+
+TEST_CASE("Authenticator lets go of identities that only the cache holds before it refuses one", "[identity]") {
+  Ledger ledger;
+  CacheManager caches(ledger, 16 << 20, steady_ms);
+  AuthOptions options;
+  options.jwt_secret = kSecret;
+  options.identity_memory_bytes = 16 * 1024;
+  Authenticator auth(options, ledger, caches);
+  std::vector<IdentityPtr> held;
+  for (int i = 0; i < 10; ++i) held.push_back(auth.verify(token(claims_of(std::to_string(i)))).value());
+  for (int i = 10; i < 500; ++i) REQUIRE(auth.verify(token(claims_of(std::to_string(i)))).ok());
+  CHECK(used_of(ledger, "identities") <= options.identity_memory_bytes);
+  CHECK(held.front()->user == "0");
+}
+
+TEST_CASE("Authenticator refuses a token cache that does not fit", "[identity]") {
+  Ledger ledger;
+  CacheManager caches(ledger, 64 * 1024, steady_ms);
+  AuthOptions options;
+  CHECK_THROWS_AS(Authenticator(options, ledger, caches), UsageError);
+  options.token_cache_entries = 10;
+  CHECK_NOTHROW(Authenticator(options, ledger, caches));
 }

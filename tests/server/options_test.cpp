@@ -151,3 +151,44 @@ TEST_CASE("size_text gives back what parse_size reads", "[options]") {
     CHECK(back == bytes);
   }
 }
+
+TEST_CASE("Options let a server with a key listen anywhere", "[options]") {
+  const std::string secret = "--jwt-secret=" + std::string(32, 'x');
+  CHECK(usage_error({"--host=0.0.0.0"}).find("--jwt-secret") != std::string::npos);
+  CHECK(usage_error({"--host=0.0.0.0", secret.c_str()}).empty());
+  CHECK(usage_error({"--host=0.0.0.0", "--api-keys=/some/file"}).empty());
+  CHECK(usage_error({"--host=0.0.0.0", "--insecure"}).empty());
+}
+
+TEST_CASE("Options of authentication have ranges, and rights that are patterns", "[options]") {
+  CHECK(parse({"--jwt-clock-skew-s=600"}).serve.auth.jwt_clock_skew_s == 600);
+  CHECK(usage_error({"--jwt-clock-skew-s=601"}).find("0..600") != std::string::npos);
+  CHECK(parse({"--auth-recheck-s=86400"}).serve.auth.recheck_s == 86'400);
+  CHECK(one_line(usage_error({"--auth-recheck-s=0"})));
+  CHECK(one_line(usage_error({"--auth-recheck-s=86401"})));
+  CHECK(one_line(usage_error({"--token-cache=0"})));
+  CHECK(parse({"--token-cache=1"}).serve.auth.token_cache_entries == 1);
+  CHECK(one_line(usage_error({"--identity-memory=63KiB"})));
+  CHECK(parse({"--identity-memory=64KiB"}).serve.auth.identity_memory_bytes == 64 * 1024);
+
+  CHECK(parse({}).serve.auth.jwt_publish == std::vector<std::string>{"*"});
+  CHECK(parse({"--jwt-publish=room:*", "--jwt-publish=news"}).serve.auth.jwt_publish ==
+        std::vector<std::string>{"room:*", "news"});
+  CHECK(parse({"--jwt-publish", ""}).serve.auth.jwt_publish.empty());
+  CHECK(usage_error({"--jwt-publish=a*b"}).find("--jwt-publish: 'a*b'") == 0);
+  CHECK(usage_error({"--jwt-audience=chat"}).find("need a key") != std::string::npos);
+}
+
+TEST_CASE("Options take a secret from the environment, and never for hash-key", "[options]") {
+  const Environment secret("RINGFENCE_JWT_SECRET", "from the environment");
+  const Environment name("RINGFENCE_NAME", "somebody");
+  const Environment token("RINGFENCE_TOKEN", "a.b.c");
+  CHECK(parse({}).serve.auth.jwt_secret == "from the environment");
+  CHECK(parse({"pipe", "--channel=a"}).pipe.token == "a.b.c");
+  const auto parsed = parse({"hash-key", "--name=ops", "--role=admin"});
+  CHECK(parsed.command == Command::hash_key);
+  CHECK(parsed.hash_key.name == "ops");
+  CHECK(parsed.hash_key.role == "admin");
+  CHECK(parse({"hash-key"}).hash_key.name.empty());
+  CHECK(parse({"--help"}).text.find("hash-key --name NAME") != std::string::npos);
+}

@@ -7,9 +7,11 @@
 #include <set>
 #include <thread>
 
+#include "auth/api_keys.h"
 #include "pipe_lines.h"
 #include "protocol/json.h"
 #include "support/catch.h"
+#include "support/tokens.h"
 #include "support/ws_client.h"
 
 using namespace ringfence;
@@ -261,4 +263,37 @@ TEST_CASE("pipe says when the server's welcome is a foreign one", "[pipe]") {
     CHECK(run.end().find("; the server at ws://127.0.0.1:") != std::string::npos);
     CHECK(run.status == kExitRuntime);
   }
+}
+
+TEST_CASE("pipe shows a token or an API key, and says why it is not let in", "[pipe][auth]") {
+  const NewApiKey key = make_api_key("logs", "back_end");
+  const KeyFile file(key.line);
+  TestServer server([&](Options& options) {
+    options.auth.jwt_secret = kSecret;
+    options.auth.api_keys = file.path();
+  });
+  auto options = to(server.server.port());
+  {
+    PipeRun run(options);
+    run.write("1\n");
+    CHECK(run.end().find("the server answered with HTTP 401, token_missing") != std::string::npos);
+    CHECK(run.status == kExitRuntime);
+  }
+  options.token = token(claims_of("ann"));
+  {
+    PipeRun run(options);
+    run.write("1\n2\n");
+    CHECK(run.end() == "sent 2, refused 0\n");
+  }
+  options.token = token(claims_of("ann", {{"ringfence", {{"publish", {"chat"}}}}}));
+  {
+    PipeRun run(options);
+    run.write("1\n");
+    CHECK(run.end() == "sent 0, refused 1 (forbidden: 1)\n");
+  }
+  options.api_key = key.key;
+  PipeRun run(options);
+  run.write("1\n2\n3\n");
+  CHECK(run.end() == "sent 3, refused 0\n");
+  CHECK(server.server.hub().stats().published == 5);
 }
