@@ -104,5 +104,5 @@ run_vitest() {
 }
 
 # Own code, for the formatters.
-cpp_files() { find shared server client-wasm tests \( -name node_modules -o -name dist \) -prune -o \( -name '*.h' -o -name '*.cpp' \) -type f -print0; }
+cpp_files() { find shared server client-wasm tests examples \( -name node_modules -o -name dist \) -prune -o \( -name '*.h' -o -name '*.cpp' \) -type f -print0; }
 PRETTIER_FILES=("client-wasm/**/*.{ts,tsx,mjs,json}" "web-demo/**/*.{ts,tsx,mjs,css,html,json}" "tests/**/*.{ts,tsx,mjs}" "*.json")

@@ -9,6 +9,8 @@ build_wasm
 build_client
 build_demo_page
 
+source tools/embed.sh
+step "embedding" embed_installed
 run_ctest release
 run_ctest wasm
 for folder in client-wasm web-demo tests/e2e; do run_vitest "$folder"; done
