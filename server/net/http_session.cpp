@@ -178,18 +178,22 @@ void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
   if (error) return end();
   ClientAddress address =
       client_address(peer.address(), view(request["X-Forwarded-For"]), service_.options().trust_forwarded_for);
+  // By address before a signature is verified: who floods us with bad tokens makes little work.
+  const auto held_up = [&](std::string_view user, std::string_view from) {
+    const std::uint32_t wait_ms = connections.attempt(user, from, Shard::now_ms());
+    if (wait_ms > 0) fail(HttpError::rate_limited, "too many attempts to connect", wait_ms);
+    return wait_ms > 0;
+  };
+  if (held_up({}, address.counted)) return;
   Credentials credentials = credentials_of(request);
   credentials.protocols = offered;
   auto identity = shard_.services().auth->identify(credentials);
-  // Who fails to say who they are has tried too.
-  const std::string user = identity ? (*identity)->user : std::string();
-  if (const std::uint32_t wait_ms = connections.attempt(user, address.counted, Shard::now_ms()))
-    return fail(HttpError::rate_limited, "too many attempts to connect", wait_ms);
   if (!identity) {
     shard_.hub().count_refused(identity.error());
     service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
     return reply(auth_error_reply(to, identity.error()), to.keep_alive);
   }
+  if (held_up((*identity)->user, {})) return;
   auto admitted =
       connections.admit(slot_->id(), std::move(identity).value(), std::move(address.text), shard_.io().get_executor());
   if (!admitted)

@@ -107,6 +107,19 @@ TEST_CASE("An API key opens a WebSocket too, by either header", "[auth]") {
   CHECK(ask(test, bearer(token(claims_of("ann")))) == Answer{401, "token_algorithm"});  // no JWT key at all
 }
 
+TEST_CASE("Whoever tries bad tokens is held up like everybody who tries too often", "[auth]") {
+  TestServer test([](Options& options) {
+    options.auth.jwt_secret = kSecret;
+    options.trust_forwarded_for = true;
+    options.limits.address_attempts = 3;
+  });
+  const std::string from = "X-Forwarded-For: 203.0.113.7\r\n";
+  for (int i = 0; i < 3; ++i) CHECK(ask(test, from + bearer("a.b.c")) == Answer{401, "token_malformed"});
+  CHECK(ask(test, from + bearer("a.b.c")) == Answer{429, "rate_limited"});
+  CHECK(ask(test, from + bearer(token(claims_of("ann")))) == Answer{429, "rate_limited"});
+  CHECK(ask(test, bearer(token(claims_of("ann")))) == Answer{101, ""});
+}
+
 TEST_CASE("Without authentication a client may name itself, within bounds", "[auth]") {
   TestServer test;
   CHECK(ask(test, "", "/v1/ws?user=ann&session=1") == Answer{101, ""});
