@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "auth/authenticator.h"
 #include "realtime/connection_manager.h"
 
 namespace ringfence {
@@ -28,6 +29,13 @@ http::message_generator HttpService::answer(const Request& request, const ReplyT
     return json_reply(to,
                       stopping_.load(std::memory_order_relaxed) ? http::status::service_unavailable : http::status::ok,
                       health_json());
+  if (path.starts_with("/v1/monitoring/")) {
+    if (const auto known = services_.auth->require(credentials_of(request), Role::admin); !known) {
+      hub_.count_refused(known.error());
+      counters_.errors.fetch_add(1, std::memory_order_relaxed);
+      return auth_error_reply(to, known.error());
+    }
+  }
   if (path == "/v1/monitoring/ledger") return json_reply(to, http::status::ok, ledger_json());
   if (path == "/v1" || path.starts_with("/v1/")) {
     counters_.errors.fetch_add(1, std::memory_order_relaxed);

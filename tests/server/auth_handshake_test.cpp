@@ -107,6 +107,30 @@ TEST_CASE("An API key opens a WebSocket too, by either header", "[auth]") {
   CHECK(ask(test, bearer(token(claims_of("ann")))) == Answer{401, "token_algorithm"});  // no JWT key at all
 }
 
+TEST_CASE("Admin routes need an admin's key once authentication is on", "[auth]") {
+  const NewApiKey back_end = make_api_key("feed", "back_end");
+  const NewApiKey admin = make_api_key("ops", "admin");
+  const KeyFile file(back_end.line + "\n" + admin.line);
+  TestServer test([&](Options& options) {
+    options.auth.api_keys = file.path();
+    options.auth.jwt_secret = kSecret;
+  });
+  HttpClient client(test.server.port());
+  const auto get = [&](const std::string& headers, const std::string& path = "/v1/monitoring/ledger") {
+    const auto response = client.get(path, headers);
+    return Answer{response.result_int(), response.result_int() == 200 ? "" : error_code_of(response)};
+  };
+  CHECK(get("") == Answer{401, "token_missing"});
+  CHECK(get("", "/v1/monitoring/none") == Answer{401, "token_missing"});  // which there are is not told either
+  CHECK(get(bearer(token(claims_of("ann")))) == Answer{403, "forbidden"});
+  CHECK(get("X-API-Key: " + back_end.key + "\r\n") == Answer{403, "forbidden"});
+  CHECK(get("X-API-Key: " + admin.key + "\r\n") == Answer{200, ""});
+  CHECK(get(bearer(admin.key)) == Answer{200, ""});
+  CHECK(get("", "/v1/health") == Answer{200, ""});
+  const TestServer open;
+  CHECK(HttpClient(open.server.port()).get("/v1/monitoring/ledger").result_int() == 200);
+}
+
 TEST_CASE("Whoever tries bad tokens is held up like everybody who tries too often", "[auth]") {
   TestServer test([](Options& options) {
     options.auth.jwt_secret = kSecret;
