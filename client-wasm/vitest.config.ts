@@ -4,6 +4,8 @@ import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 const wasmDir = resolve(process.env['RINGFENCE_WASM_DIR'] ?? resolve(import.meta.dirname, '../build/wasm/client-wasm'));
+// A workspace of its own holds React 18 beside the 19 of all others.
+const react18 = (name: string): string => resolve(import.meta.dirname, '../tests/react18/node_modules', name);
 const wasmBase64 = '\0ringfence-wasm-base64';
 
 export default defineConfig({
@@ -19,7 +21,14 @@ export default defineConfig({
     },
   ],
   test: {
-    include: ['test/**/*.test.{ts,tsx}'],
+    projects: [
+      { extends: true, test: { name: 'react 19', include: ['test/**/*.test.{ts,tsx}'] } },
+      {
+        extends: true,
+        resolve: { alias: { react: react18('react'), 'react-dom': react18('react-dom') } },
+        test: { name: 'react 18', include: ['test/react{,_hooks,_tearing}.test.tsx'], env: { RINGFENCE_REACT: '18' } },
+      },
+    ],
     pool: 'forks',
     execArgv: ['--expose-gc'],
     testTimeout: 240_000, // a ceiling for a busy machine: the compiler and the linters of the package run in here

@@ -1,13 +1,43 @@
 'use client';
 // ringfence/react: hooks for React 18 and 19. Render reads immutable snapshots only; effects end what they begin.
-import { useCallback, useEffect, useMemo, useSyncExternalStore } from 'react';
+import {
+  type ReactElement,
+  type ReactNode,
+  createContext,
+  createElement,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useSyncExternalStore,
+} from 'react';
 
-import type { Client, ConnectionState, History, Selector, Snapshot, SubscribeOptions, Window } from './types.js';
-import { EMPTY_SNAPSHOT } from './window.js';
+import { Backfill, type BackfillSnapshot, EMPTY_BACKFILL } from './backfill.js';
+import { checkInteger } from './check.js';
+import type {
+  Client,
+  ConnectionState,
+  Handle,
+  History,
+  Readable,
+  Selector,
+  Snapshot,
+  Store,
+  SubscribeOptions,
+  View,
+  ViewSelector,
+  ViewSnapshot,
+  Window,
+} from './types.js';
+import { EMPTY_SNAPSHOT, WINDOW_ROWS_MAX } from './window.js';
+
+export type { BackfillSnapshot } from './backfill.js';
 
 const NOTHING = (): void => undefined;
 const subscribeToNothing = (): (() => void) => NOTHING;
 const getEmptySnapshot = (): Snapshot<never> => EMPTY_SNAPSHOT;
+const getZero = (): number => 0;
 
 const SERVER_STATE: ConnectionState = Object.freeze({
   status: 'connecting',
@@ -19,64 +49,261 @@ const SERVER_STATE: ConnectionState = Object.freeze({
 });
 const getServerState = (): ConnectionState => SERVER_STATE;
 
+interface Provided {
+  readonly store: Store | undefined;
+  readonly client: Client | undefined;
+}
+const Context = createContext<Provided>({ store: undefined, client: undefined });
+
+export interface ProviderProps {
+  /** Undefined while it is being created: hooks show what is empty until then. */
+  readonly store?: Store | undefined;
+  readonly client?: Client | undefined;
+  readonly children?: ReactNode;
+}
+
 /**
- * The selected rows of a history; renders again when they change. Undefined (a store still loading) gives the empty
- * snapshot, as the server's render does.
+ * Gives a store and a client to the hooks below it. It ends neither: who made them ends them.
+ *
+ * ```tsx
+ * <Provider store={store} client={client}><App /></Provider>
+ * ```
+ */
+export function Provider({ store, client, children }: ProviderProps): ReactElement {
+  const value = useMemo(() => ({ store, client }), [store, client]);
+  return createElement(Context.Provider, { value }, children);
+}
+
+/** The store of the `Provider` above; undefined while it has none. */
+export const useStore = (): Store | undefined => useContext(Context).store;
+
+/** The client of the `Provider` above; undefined while it has none. */
+export const useClient = (): Client | undefined => useContext(Context).client;
+
+/** What a component takes of a snapshot. */
+export interface Selection<T, R> {
+  /** Called with each new snapshot, and when it is another function. Must be pure. */
+  readonly select: (snapshot: Snapshot<T>) => R;
+  /** Equal results keep the one that was there, and render nothing. Default: `Object.is`. */
+  readonly isEqual?: (before: R, after: R) => boolean;
+}
+
+// The whole history, unless something is asked for.
+function useWindow<T>(history: History<T> | undefined, selector: object): Window<T> | undefined {
+  // By value: an object written in the call is another one in each render.
+  const { last, from, to, offset, limit } = selector as Record<string, number | undefined>;
+  return useMemo<Window<T> | undefined>(() => {
+    if (last !== undefined) return history?.window({ last });
+    if (from !== undefined && to !== undefined) return history?.window({ from, to });
+    if (offset !== undefined && limit !== undefined) return history?.window({ offset, limit });
+    return history?.window({ last: WINDOW_ROWS_MAX });
+  }, [history, last, from, to, offset, limit]);
+}
+
+/**
+ * The selected rows of a history, or what `select` makes of them; renders again when they change. Undefined (a store still
+ * loading) gives the empty snapshot, as the server's render does. `select` alone sees all rows held, up to 100,000.
  *
  * ```tsx
  * const { items, evicted } = useHistory(chat, { last: 50 });
- * return items.map((row) => <Message key={row.seq} {...row.data} />);
+ * const newest = useHistory(chat, { last: 1, select: ({ items }) => items[0]?.data.text });
  * ```
  * @throws RangeError for a selector out of its bounds
  */
-export function useHistory<T>(history: History<T> | undefined, selector: Selector): Snapshot<T> {
-  // By value: an object written in the call is another one in each render.
-  const last = 'last' in selector ? selector.last : undefined;
-  const from = 'from' in selector ? selector.from : undefined;
-  const to = 'from' in selector ? selector.to : undefined;
-  const offset = 'offset' in selector ? selector.offset : undefined;
-  const limit = 'offset' in selector ? selector.limit : undefined;
-  const view = useMemo<Window<T> | undefined>(() => {
-    if (last !== undefined) return history?.window({ last });
-    if (from !== undefined && to !== undefined) return history?.window({ from, to });
-    return history?.window({ offset: offset ?? 0, limit: limit ?? 0 });
-  }, [history, last, from, to, offset, limit]);
-  return useSyncExternalStore<Snapshot<T>>(
-    view?.subscribe ?? subscribeToNothing,
-    view?.getSnapshot ?? getEmptySnapshot,
-    getEmptySnapshot,
+export function useHistory<T, R>(history: History<T> | undefined, selector: (Selector | object) & Selection<T, R>): R;
+export function useHistory<T>(history: History<T> | undefined, selector: Selector): Snapshot<T>;
+export function useHistory<T>(history: History<T> | undefined, selector: object): unknown {
+  const { select, isEqual } = selector as Partial<Selection<T, unknown>>;
+  const view = useWindow(history, selector);
+  const committed = useRef<{ readonly value: unknown } | undefined>(undefined);
+  const [getSelected, getServerSelected] = useMemo(() => {
+    if (!select) return [view?.getSnapshot ?? getEmptySnapshot, getEmptySnapshot] as const;
+    let seen: { readonly snapshot: Snapshot<T>; readonly value: unknown } | undefined;
+    const selected = (snapshot: Snapshot<T>): unknown => {
+      if (seen?.snapshot === snapshot) return seen.value;
+      let value = select(snapshot);
+      const before = seen ?? committed.current;
+      if (before && (isEqual ?? Object.is)(before.value, value)) ({ value } = before);
+      seen = { snapshot, value };
+      return value;
+    };
+    return [() => selected(view?.getSnapshot() ?? EMPTY_SNAPSHOT), () => selected(EMPTY_SNAPSHOT)] as const;
+  }, [view, select, isEqual]);
+  const value = useSyncExternalStore<unknown>(view?.subscribe ?? subscribeToNothing, getSelected, getServerSelected);
+  useEffect(() => {
+    committed.current = { value };
+  }, [value]);
+  return value;
+}
+
+/**
+ * How many records a history holds, or a view: renders again when the number changes, and decodes nothing.
+ *
+ * ```tsx
+ * const lines = useCount(log);
+ * ```
+ */
+export function useCount(source: History<unknown> | View<unknown> | undefined): number {
+  const getCount = useMemo(() => {
+    if (!source) return getZero;
+    if ('count' in source) return () => source.count;
+    const whole = source.window({ offset: 0, limit: 0 });
+    return () => whole.getSnapshot().size;
+  }, [source]);
+  const subscribe = useCallback(
+    (listener: () => void): Handle | (() => void) => source?.subscribe(listener) ?? NOTHING,
+    [source],
+  );
+  return useSyncExternalStore(subscribe, getCount, getZero);
+}
+
+const EMPTY_VIEW: ViewSnapshot<never> = Object.freeze({
+  items: EMPTY_SNAPSHOT.items,
+  offset: 0,
+  count: 0,
+  total: 0,
+  unread: 0,
+  version: 0,
+});
+const getEmptyView = (): ViewSnapshot<never> => EMPTY_VIEW;
+
+/**
+ * The selected matches of a view; renders again when they change. The view belongs to whoever made it.
+ *
+ * ```tsx
+ * const { items, unread } = useView(whispers, { last: 20 });
+ * ```
+ * @throws RangeError for a selector out of its bounds
+ */
+export function useView<T>(view: View<T> | undefined, selector: ViewSelector): ViewSnapshot<T> {
+  const { last, offset, limit } = selector as Partial<Record<'last' | 'offset' | 'limit', number>>;
+  const shown = useMemo<Readable<ViewSnapshot<T>> | undefined>(
+    () => view?.window(last === undefined ? { offset: offset ?? 0, limit: limit ?? 0 } : { last }),
+    [view, last, offset, limit],
+  );
+  return useSyncExternalStore<ViewSnapshot<T>>(
+    shown?.subscribe ?? subscribeToNothing,
+    shown?.getSnapshot ?? getEmptyView,
+    getEmptyView,
   );
 }
 
 /**
- * How a connection is; renders again when that changes.
+ * The state of a projection, queue or keyed map, or of anything else that is `Readable`; `otherwise` while there is none, and
+ * on a server. Keep `otherwise` the same object.
  *
  * ```tsx
- * const { status, retryInMs, lastResume } = useConnection(client);
+ * const { player } = useProjection(game, INITIAL);
  * ```
  */
-export function useConnection(client: Client | undefined): ConnectionState {
-  const subscribe = useCallback((listener: () => void) => client?.onState(listener) ?? NOTHING, [client]);
-  const getState = useCallback(() => client?.state ?? SERVER_STATE, [client]);
+export function useProjection<S>(projection: Readable<S> | undefined, otherwise: S): S {
+  const getOtherwise = useCallback(() => otherwise, [otherwise]);
+  return useSyncExternalStore(
+    projection?.subscribe ?? subscribeToNothing,
+    projection?.getSnapshot ?? getOtherwise,
+    getOtherwise,
+  );
+}
+
+/**
+ * How a connection is; renders again when that changes. Without a client: that of the `Provider`.
+ *
+ * ```tsx
+ * const { status, retryInMs, lastResume } = useConnection();
+ * ```
+ */
+export function useConnection(client?: Client): ConnectionState {
+  const provided = useClient();
+  const used = client ?? provided;
+  const subscribe = useCallback((listener: () => void) => used?.onState(listener) ?? NOTHING, [used]);
+  const getState = useCallback(() => used?.state ?? SERVER_STATE, [used]);
   return useSyncExternalStore(subscribe, getState, getServerState);
 }
 
 /**
- * Sends a channel's records into a history while the component is mounted. Several components may ask for the same.
+ * Sends a channel's records into a history while the component is mounted. Several components may ask for the same. The
+ * client is that of the `Provider` where none is given first.
  *
  * ```tsx
  * useSubscription(client, 'room:1', chat, { last: 50 });
+ * useSubscription('room:1', chat);
  * ```
  */
 export function useSubscription(
   client: Client | undefined,
   channel: string,
   history: History<unknown> | undefined,
-  options: SubscribeOptions = {},
-): void {
-  const { last } = options;
+  options?: SubscribeOptions,
+): void;
+export function useSubscription(
+  channel: string,
+  history: History<unknown> | undefined,
+  options?: SubscribeOptions,
+): void;
+export function useSubscription(...args: readonly unknown[]): void {
+  const provided = useClient();
+  const given = typeof args[0] === 'string' ? [provided, ...args] : args;
+  const [client, channel, history] = given as [Client | undefined, string, History<unknown> | undefined];
+  const { last } = (given[3] ?? {}) as SubscribeOptions;
   useEffect(() => {
     if (!client || !history) return undefined;
     return client.subscribe(channel, history, last === undefined ? {} : { last });
   }, [client, channel, history, last]);
+}
+
+export interface BackfillOptions<T = unknown> {
+  /** Rows shown before older ones are loaded, 1 to 100,000. Default 50. */
+  readonly last?: number;
+  /** Rows a load asks for, 1 to 1,000. Default 100. */
+  readonly page?: number;
+  /** Rows shown at most, 1 to 100,000: the oldest leave, and nothing is loaded beyond. Default 1,000. */
+  readonly max?: number;
+  /** As of the history, for what is loaded. Keep it the same function. */
+  readonly decode?: (value: unknown, type: string) => T;
+}
+
+export interface BackfillResult<T> extends BackfillSnapshot<T> {
+  /** Loads a page of older rows; nothing while one is loading, and once `done`. Never rejects: see `error`. */
+  readonly loadOlder: () => Promise<void>;
+  /** Lets go of what was loaded. */
+  readonly reset: () => void;
+}
+
+/**
+ * The newest rows of a history with older ones of the server in front, once `loadOlder()` was called. From then on the list
+ * also keeps what leaves the history, up to `max` rows. Undefined as client: that of the `Provider`.
+ *
+ * ```tsx
+ * const { items, loadOlder, done, loading } = useBackfill(client, 'room:1', chat, { last: 50, max: 2000 });
+ * ```
+ * @throws RangeError for an option out of its bounds
+ */
+export function useBackfill<T>(
+  client: Client | undefined,
+  channel: string,
+  history: History<T> | undefined,
+  { last = 50, page = 100, max = 1000, decode }: BackfillOptions<T> = {},
+): BackfillResult<T> {
+  const provided = useClient();
+  const used = client ?? provided;
+  checkInteger('page', page, 1, 1000);
+  checkInteger('max', max, 1, WINDOW_ROWS_MAX);
+  const backfill = useMemo(
+    () => (used && history ? new Backfill<T>({ client: used, channel, history, last, page, max, decode }) : undefined),
+    [used, channel, history, last, page, max, decode],
+  );
+  const getEmpty = (): BackfillSnapshot<T> => EMPTY_BACKFILL;
+  const snapshot = useSyncExternalStore<BackfillSnapshot<T>>(
+    backfill?.subscribe ?? subscribeToNothing,
+    backfill?.getSnapshot ?? getEmpty,
+    getEmpty,
+  );
+  return useMemo(
+    () => ({
+      ...snapshot,
+      loadOlder: backfill?.loadOlder ?? (() => Promise.resolve()),
+      reset: backfill?.reset ?? NOTHING,
+    }),
+    [snapshot, backfill],
+  );
 }

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createRequire } from 'node:module';
+import { gzipSync } from 'node:zlib';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -109,7 +110,7 @@ describe('the package', () => {
       true,
     );
     expect(run(`import * as hooks from 'ringfence/react'; console.log(Object.keys(hooks).sort().join())`).trim()).toBe(
-      'useConnection,useHistory,useSubscription',
+      'Provider,useBackfill,useClient,useConnection,useCount,useHistory,useProjection,useStore,useSubscription,useView',
     );
   });
 
@@ -163,6 +164,29 @@ describe('the package', () => {
     expect(out).toBe('');
   });
 
+  // What a page loads: an entry, the chunks that it imports, and the WASM.
+  it('is small: the main entry with its WASM 48 KB, React 3 KB more, gzip', () => {
+    const dist = join(folder, 'node_modules/ringfence/dist');
+    const closure = (entry: string, files = new Set<string>()): Set<string> => {
+      if (files.has(entry)) return files;
+      files.add(entry);
+      for (const [, name] of readFileSync(join(dist, entry), 'utf8').matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g))
+        closure(name ?? '', files);
+      return files;
+    };
+    const zipped = (files: Iterable<string>): number =>
+      [...files].reduce((sum, file) => sum + gzipSync(readFileSync(join(dist, file)), { level: 9 }).length, 0);
+    const main = closure('index.js').add('core.wasm');
+    expect(main.size).toBeGreaterThan(2);
+    expect(zipped(main)).toBeLessThanOrEqual(48_000);
+    for (const entry of ['react.js', 'zustand.js']) {
+      if (!existsSync(join(dist, entry))) continue;
+      const more = [...closure(entry)].filter((file) => !main.has(file));
+      expect(more).toContain(entry);
+      expect([entry, zipped(more) <= 3000, zipped(more)]).toEqual([entry, true, expect.any(Number)]);
+    }
+  });
+
   it('passes publint and are-the-types-wrong', () => {
     const bin = (name: string, file: string): string => join(dirname(require.resolve(`${name}/package.json`)), file);
     const publint = execFileSync(
@@ -214,7 +238,8 @@ describe('the sources', () => {
         .get('react.ts')
         ?.filter((name) => name.startsWith('.'))
         .sort(),
-    ).toEqual(['./types.js', './window.js']);
+    ).toEqual(['./backfill.js', './backfill.js', './check.js', './types.js', './window.js']);
+    expect(imports.get('backfill.ts')).toEqual(['./types.js']);
     expect(imports.get('core.ts')?.filter((name) => name.startsWith('.'))).toEqual(['./errors.js']);
     for (const low of ['store.ts', 'history.ts', 'window.ts', 'rows.ts', 'core.ts', 'errors.ts'])
       for (const high of [

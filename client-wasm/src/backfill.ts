@@ -1,0 +1,173 @@
+// Older records of a channel in front of what a history holds, for display.
+//
+// Owns     the rows that were loaded, and those that have left the history since the first were: nothing in WASM.
+// Bounds   rows: `max`; the oldest leave, counted. One request at a time.
+import type { Client, Handle, History, Row, Snapshot, Window } from './types.js';
+
+/** Immutable; another object after each change. */
+export interface BackfillSnapshot<T = unknown> {
+  /** Loaded rows and those of the history, by seq, each once. Frozen. */
+  readonly items: readonly Row<T>[];
+  readonly loading: boolean;
+  /** Nothing older is to be had: the server holds none, or `max` rows are shown. */
+  readonly done: boolean;
+  /** Rows in `items` from before what the history holds. */
+  readonly older: number;
+  /** Rows that were shown and left because of `max`. */
+  readonly dropped: number;
+  /** Why the last load failed; undefined again once one does not. */
+  readonly error: Error | undefined;
+}
+
+export interface BackfillSource<T> {
+  readonly client: Client;
+  readonly channel: string;
+  readonly history: History<T>;
+  /** Rows shown before anything is loaded. */
+  readonly last: number;
+  readonly page: number;
+  readonly max: number;
+  readonly decode: ((value: unknown, type: string) => T) | undefined;
+}
+
+export const EMPTY_BACKFILL: BackfillSnapshot<never> = Object.freeze({
+  items: Object.freeze([]) as readonly never[],
+  loading: false,
+  done: false,
+  older: 0,
+  dropped: 0,
+  error: undefined,
+});
+
+export class Backfill<T> {
+  readonly #source: BackfillSource<T>;
+  readonly #listeners = new Set<() => void>();
+  #window: Window<T>;
+  #kept: Row<T>[] = []; // below what the history shows; by seq
+  #live: Snapshot<T> | undefined;
+  #snapshot: BackfillSnapshot<T> = EMPTY_BACKFILL;
+  #epoch: string | undefined;
+  #loading = false;
+  #exhausted = false;
+  #dropped = 0;
+  #error: Error | undefined;
+  #changed = true;
+
+  constructor(source: BackfillSource<T>) {
+    this.#source = source;
+    this.#window = source.history.window({ last: source.last });
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    const own = (): void => listener();
+    this.#listeners.add(own);
+    const handle: Handle = this.#source.history.subscribe(own);
+    return () => {
+      this.#listeners.delete(own);
+      handle.end();
+    };
+  };
+
+  readonly getSnapshot = (): BackfillSnapshot<T> => {
+    const live = this.#window.getSnapshot();
+    if (live === this.#live && !this.#changed) return this.#snapshot;
+    this.#follow(live);
+    this.#changed = false;
+    const { items } = live;
+    const full = this.#kept.length + items.length >= this.#source.max;
+    this.#snapshot = Object.freeze({
+      items: this.#kept.length === 0 ? items : Object.freeze([...this.#kept, ...items]),
+      loading: this.#loading,
+      done: this.#exhausted || full,
+      older: this.#kept.length,
+      dropped: this.#dropped,
+      error: this.#error,
+    });
+    return this.#snapshot;
+  };
+
+  /** Loads a page of what lies before the oldest row shown. Does nothing while one is loading, or once `done`. */
+  readonly loadOlder = async (): Promise<void> => {
+    const { client, channel, page, max } = this.#source;
+    const { items, done } = this.getSnapshot();
+    const oldest = items[0]?.seq;
+    if (this.#loading || done || oldest === undefined) return;
+    const limit = Math.min(page, max - items.length, 1000);
+    this.#loading = true;
+    this.#tell();
+    try {
+      const after = Math.max(0, oldest - 1 - limit);
+      const answer = await client.history(channel, { after, limit, ...(this.#epoch ? { epoch: this.#epoch } : {}) });
+      this.#error = undefined;
+      if (this.#epoch !== undefined && answer.epoch !== this.#epoch) {
+        this.#forget(); // another life of the channel: the numbers of the rows loaded mean nothing there
+      } else {
+        this.#epoch = answer.epoch;
+        this.#take(answer.events, oldest);
+        this.#exhausted = answer.first >= oldest || after <= answer.first - 1;
+      }
+    } catch (error) {
+      this.#error = error as Error;
+    }
+    this.#loading = false;
+    this.#tell();
+  };
+
+  /** Lets go of what was loaded. */
+  readonly reset = (): void => {
+    this.#forget();
+    this.#tell();
+  };
+
+  #forget(): void {
+    this.#kept = [];
+    this.#exhausted = false;
+    this.#epoch = undefined;
+    this.#window = this.#source.history.window({ last: this.#source.last });
+  }
+
+  #take(events: readonly Row[], below: number): void {
+    const rows = events.filter(({ seq }) => seq < below).map((event) => this.#decoded(event));
+    if (rows.length === 0) return;
+    // From now on the list grows at its end as well: all that the history holds behind the rows loaded is shown.
+    if (this.#kept.length === 0)
+      this.#window = this.#source.history.window({ from: below, to: Number.MAX_SAFE_INTEGER });
+    this.#kept = [...rows, ...this.#kept];
+  }
+
+  #decoded(event: Row): Row<T> {
+    const { decode } = this.#source;
+    if (!decode) return event as Row<T>;
+    try {
+      return Object.freeze({ ...event, data: decode(event.data, event.type) });
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      return Object.freeze({ ...event, data: undefined as T, error });
+    }
+  }
+
+  // What has left the history since the last look stays shown, up to `max` rows in all.
+  #follow(live: Snapshot<T>): void {
+    const before = this.#live?.items ?? [];
+    this.#live = live;
+    if (this.#kept.length === 0) return;
+    // Another epoch has numbers that begin again.
+    const newest = before.at(-1)?.seq ?? this.#kept.at(-1)?.seq ?? 0;
+    if (live.items.length > 0 && live.lastSeq < newest) return this.#forget();
+    const first = live.items[0]?.seq ?? Number.POSITIVE_INFINITY;
+    const floor = this.#kept.at(-1)?.seq ?? 0;
+    this.#kept = [
+      ...this.#kept.filter(({ seq }) => seq < first),
+      ...before.filter(({ seq }) => seq < first && seq > floor),
+    ];
+    const over = Math.min(this.#kept.length, this.#kept.length + live.items.length - this.#source.max);
+    if (over <= 0) return;
+    this.#kept = this.#kept.slice(over);
+    this.#dropped += over;
+  }
+
+  #tell(): void {
+    this.#changed = true;
+    for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) listener();
+  }
+}
