@@ -6,7 +6,6 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
-#include "auth/authenticator.h"
 #include "net/client_address.h"
 #include "net/origin.h"
 #include "net/query.h"
@@ -145,19 +144,13 @@ void HttpSession::take_request() {
   reply(service_.answer(request, to), to.keep_alive);
 }
 
+// Whether this may become a WebSocket at all; admit() then asks who it is.
 void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
-  const auto field = [&request](http::field name) {
-    const auto value = request[name];
-    return std::string_view(value.data(), value.size());
-  };
-  const auto fail = [&](HttpError error, std::string_view message, std::uint32_t retry_after_ms = 0) {
-    service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
-    reply(error_reply(to, error, message, retry_after_ms), to.keep_alive);
-  };
   ErrorCode error;
   const bool loopback = socket_.local_endpoint(error).address().is_loopback();
-  if (!origin_allowed(field(http::field::origin), field(http::field::host), service_.options().allow_origins, loopback))
-    return fail(HttpError::origin_not_allowed, "pages of this origin may not connect; --allow-origin allows them");
+  if (!origin_allowed(view(request[http::field::origin]), view(request[http::field::host]),
+                      service_.options().allow_origins, loopback))
+    return fail(to, HttpError::origin_not_allowed, "pages of this origin may not connect; --allow-origin allows them");
   std::string offered;
   const auto [first, last] = request.equal_range(http::field::sec_websocket_protocol);
   for (auto it = first; it != last; ++it) {
@@ -165,47 +158,63 @@ void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
     offered.append(it->value().data(), it->value().size());
   }
   const auto choice = choose_ws_protocol(offered);
-  if (!choice) return fail(HttpError::unsupported_protocol, "the sub-protocols are ringfence.v1 and ringfence.v1.json");
+  if (!choice)
+    return fail(to, HttpError::unsupported_protocol, "the sub-protocols are ringfence.v1 and ringfence.v1.json");
   // Asked here, as Beast would refuse in words of its own.
-  if (field(http::field::sec_websocket_version) != "13")
-    return fail(HttpError::bad_request, "Sec-WebSocket-Version must be 13");
-  if (request.count(http::field::sec_websocket_key) != 1 || !valid_ws_key(field(http::field::sec_websocket_key)))
-    return fail(HttpError::bad_request, "there must be one Sec-WebSocket-Key, of 16 bytes in base64");
+  if (request[http::field::sec_websocket_version] != "13")
+    return fail(to, HttpError::bad_request, "Sec-WebSocket-Version must be 13");
+  if (request.count(http::field::sec_websocket_key) != 1 ||
+      !valid_ws_key(view(request[http::field::sec_websocket_key])))
+    return fail(to, HttpError::bad_request, "there must be one Sec-WebSocket-Key, of 16 bytes in base64");
   if (buffered_ > 0) return refuse(HttpError::bad_request, "a client must wait for the answer to its upgrade");
 
+  Credentials credentials = credentials_of(request);
+  credentials.protocols = offered;
+  ConnectionPtr connection = admit(credentials, view(request["X-Forwarded-For"]), to);
+  if (!connection) return;
+  state_ = State::ended;
+  shard_hook.unlink();
+  WsSession::accept(shard_, std::move(socket_), std::move(request), std::move(*slot_), *choice, std::move(connection));
+  slot_.reset();
+}
+
+// Null if it was refused, and answered.
+ConnectionPtr HttpSession::admit(const Credentials& credentials, std::string_view forwarded_for, const ReplyTo& to) {
   ConnectionManager& connections = *shard_.services().connections;
+  ErrorCode error;
   const auto peer = socket_.remote_endpoint(error);
-  if (error) return end();
-  ClientAddress address =
-      client_address(peer.address(), view(request["X-Forwarded-For"]), service_.options().trust_forwarded_for);
+  if (error) {
+    end();
+    return nullptr;
+  }
+  ClientAddress address = client_address(peer.address(), forwarded_for, service_.options().trust_forwarded_for);
   // By address before a signature is verified: who floods us with bad tokens makes little work.
   const auto held_up = [&](std::string_view user, std::string_view from) {
     const std::uint32_t wait_ms = connections.attempt(user, from, Shard::now_ms());
-    if (wait_ms > 0) fail(HttpError::rate_limited, "too many attempts to connect", wait_ms);
+    if (wait_ms > 0) fail(to, HttpError::rate_limited, "too many attempts to connect", wait_ms);
     return wait_ms > 0;
   };
-  if (held_up({}, address.counted)) return;
-  Credentials credentials = credentials_of(request);
-  credentials.protocols = offered;
+  if (held_up({}, address.counted)) return nullptr;
   auto identity = shard_.services().auth->identify(credentials);
   if (!identity) {
     shard_.hub().count_refused(identity.error());
     service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
-    return reply(auth_error_reply(to, identity.error()), to.keep_alive);
+    reply(auth_error_reply(to, identity.error()), to.keep_alive);
+    return nullptr;
   }
-  if (held_up((*identity)->user, {})) return;
+  if (held_up((*identity)->user, {})) return nullptr;
   auto admitted =
       connections.admit(slot_->id(), std::move(identity).value(), std::move(address.text), shard_.io().get_executor());
-  if (!admitted)
-    return admitted.error() == Error::too_many_users
-               ? fail(HttpError::too_many_users, "the server holds as many users as it may", kUsersRetryMs)
-               : fail(HttpError::too_many_user_connections, "this user holds as many connections as it may");
+  if (admitted) return std::move(admitted).value();
+  admitted.error() == Error::too_many_users
+      ? fail(to, HttpError::too_many_users, "the server holds as many users as it may", kUsersRetryMs)
+      : fail(to, HttpError::too_many_user_connections, "this user holds as many connections as it may");
+  return nullptr;
+}
 
-  state_ = State::ended;
-  shard_hook.unlink();
-  WsSession::accept(shard_, std::move(socket_), std::move(request), std::move(*slot_), *choice,
-                    std::move(admitted).value());
-  slot_.reset();
+void HttpSession::fail(const ReplyTo& to, HttpError error, std::string_view message, std::uint32_t retry_after_ms) {
+  service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
+  reply(error_reply(to, error, message, retry_after_ms), to.keep_alive);
 }
 
 void HttpSession::refuse(HttpError error, std::string_view message) {

@@ -19,8 +19,10 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
+#include "auth/authenticator.h"
 #include "net/http_service.h"
 #include "net/socket.h"
+#include "realtime/connection.h"
 #include "realtime/shard.h"
 #include "realtime/shard_session.h"
 
@@ -56,6 +58,10 @@ class HttpSession final : public ShardSession,
   void take_body();
   void take_request();
   void upgrade(Parser::value_type&& request, const ReplyTo& to);
+  ConnectionPtr admit(const Credentials& credentials, std::string_view forwarded_for, const ReplyTo& to);
+  // The connection goes on.
+  void fail(const ReplyTo& to, HttpError error, std::string_view message, std::uint32_t retry_after_ms = 0);
+  // The request was left unread: the connection ends.
   void refuse(HttpError error, std::string_view message);
   void reply(boost::beast::http::message_generator&& message, bool keep_alive);
   void write();
