@@ -92,6 +92,8 @@ void check_options(const Options& options) {
     throw UsageError("--dead-after-ms: must be above --ping-interval-ms, or no ping could be answered in time");
   if (limits.history_bytes_max > limits.history_memory_bytes)
     throw UsageError("--history-bytes: one history may not be above --history-memory");
+  if (limits.event_memory_bytes < limits.message_bytes + 1024ull)
+    throw UsageError("--event-memory: must hold one message of --message-bytes and 1KiB, or no handler would get it");
   if (!limits.valid()) throw UsageError("a limit is out of its range");
 }
 

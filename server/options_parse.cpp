@@ -118,6 +118,13 @@ std::vector<Row> serve_rows(Options& o) {
       {"Memory", "http-header-bytes", &l.http_header_bytes, "head of an HTTP request", Unit::bytes, 512, 8 * kKiB},
       {"Memory", "http-body-bytes", &l.http_body_bytes, "body of an HTTP request", Unit::bytes, 1, kKiB},
 
+      {"Events", "event-queue", &l.events_max, "events that wait for handlers, or are being handled", Unit::count, 1,
+       100'000'000},
+      {"Events", "event-memory", &l.event_memory_bytes, "names and data that those events hold", Unit::bytes, kKiB,
+       64 * kTiB},
+      {"Events", "event-subscriptions", &l.event_subscriptions_max, "handlers of events", Unit::count, 1, 1'000'000},
+      {"Events", "tasks", &l.tasks_max, "tasks of the server beside its connections", Unit::count, 1, 1'000'000},
+
       {"Channels", "channels", &l.channels_max, "channels", Unit::count, 1, 100'000'000},
       {"Channels", "history-records", &l.history_records_max, "records held for each channel", Unit::count, 1,
        1'000'000'000},

@@ -3,25 +3,30 @@
 #include <algorithm>
 #include <csignal>
 #include <string>
+#include <thread>
 #include <utility>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include <ringfence/record.h>
+
 #include "auth/authenticator.h"
 #include "caching/cache_manager.h"
+#include "events/event_bus.h"
+#include "events/server_events.h"
 #include "log.h"
 #include "net/http_service.h"
 #include "net/listener.h"
 #include "protocol/json.h"
 #include "realtime/clock.h"
 #include "realtime/shard.h"
+#include "tasks/task_registry.h"
 
 namespace ringfence {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 void log_lines(const std::string& text) {
   std::string_view rest = text;
@@ -44,11 +49,19 @@ Account open_account(Ledger& ledger, std::string_view name, std::uint64_t bytes)
 
 Server::Server(Options options) : options_(std::move(options)) {
   check_options(options_);
+  const Limits& limits = options_.limits;
+  events_ = std::make_unique<EventBus>(
+      ledger_, EventBus::Bounds{limits.events_max, limits.event_memory_bytes, limits.event_subscriptions_max});
+  services_.events = events_.get();
+  handlers_owner_ = std::make_unique<EventOwner>(events_->owner("server.on").value());
+  tasks_io_ = std::make_unique<boost::asio::io_context>(1);
+  tasks_ = std::make_unique<TaskRegistry>(tasks_io_->get_executor(), ledger_, limits.tasks_max);
+  services_.tasks = tasks_.get();
   caches_ = std::make_unique<CacheManager>(ledger_, options_.cache_memory_bytes, steady_ms);
   services_.caches = caches_.get();
   const auto cached = caches_->create_defaults();
   INVARIANT(cached.ok());  // the least --cache-memory holds them
-  hub_ = std::make_unique<Hub>(options_.limits, ledger_, options_.threads);
+  hub_ = std::make_unique<Hub>(options_.limits, ledger_, options_.threads, events_.get());
   services_.hub = hub_.get();
   connections_ = std::make_unique<ConnectionManager>(options_.limits, ledger_);
   services_.connections = connections_.get();
@@ -61,12 +74,7 @@ Server::Server(Options options) : options_(std::move(options)) {
     throw UsageError("the worst case of these limits is above --memory-budget " +
                      size_text(options_.memory_budget_bytes) + "; lower a limit or raise the budget\n" +
                      ledger_.table(options_.memory_budget_bytes));
-}
-
-Server::~Server() {
-  if (threads_.empty()) return;
-  begin_stop(Clock::now());
-  wait();
+  plan_shutdown();
 }
 
 void Server::start() {
@@ -85,13 +93,13 @@ void Server::start() {
       boost::asio::post(io, std::move(publish));
     });
   }
+  events_->start();
+  tasks_thread_ = std::thread([this] {
+    const auto work = boost::asio::make_work_guard(*tasks_io_);
+    tasks_io_->run();
+  });
   log_lines("bounds of memory, each enforced:\n" + ledger_.table(options_.memory_budget_bytes));
-  running_ = options_.threads;
-  for (auto& shard : shards_)
-    threads_.emplace_back([this, &shard = *shard] {
-      shard.run();
-      if (running_.fetch_sub(1) == 1 && on_ended_) on_ended_();
-    });
+  for (auto& shard : shards_) threads_.emplace_back([&shard = *shard] { shard.run(); });
   const bool v6 = options_.host.find(':') != std::string::npos;
   logger("server")->info("ringfence {} on http://{}{}{}:{}, {} threads", RINGFENCE_VERSION, v6 ? "[" : "",
                          options_.host, v6 ? "]" : "", port(), options_.threads);
@@ -99,61 +107,20 @@ void Server::start() {
 
 std::uint16_t Server::port() const noexcept { return port_.load(); }
 
-void Server::begin_stop(Clock::time_point deadline) {
-  http_->set_stopping();
-  stopping_ = true;
-  listener_->stop([this, deadline] {
-    for (auto& shard : shards_) shard->stop(deadline);
-  });
-}
-
-void Server::hasten() {
-  const std::lock_guard lock(shards_mutex_);
-  if (!stopping_) return;
-  for (auto& shard : shards_) shard->stop(Clock::now());
-}
-
-std::size_t Server::wait() {
-  for (auto& thread : threads_) thread.join();
-  threads_.clear();
-  std::size_t left = 0;
-  for (const auto& shard : shards_) left += shard->left();
-  if (channel_log_) channel_log_->detach();
-  const HubStats stats = hub_->stats();
-  logger("server")->info("stopped: {} connections had to be reset; {} channels, {} records published, {} delivered",
-                         left, stats.channels, stats.published, stats.delivered);
-  listener_.reset();
-  std::vector<std::unique_ptr<Shard>> ended;
-  {
-    const std::lock_guard lock(shards_mutex_);
-    ended.swap(shards_);
-  }
-  return left;
-}
-
-std::size_t Server::stop() {
-  if (threads_.empty()) return 0;
-  const HubStats stats = hub_->stats();
-  logger("server")->info("stopping: {} connections, {} subscriptions", stats.connections, stats.subscriptions);
-  begin_stop(Clock::now() + std::chrono::milliseconds(options_.limits.shutdown_timeout_ms));
-  return wait();
-}
-
 int Server::run(const std::function<void()>& started) {
-  signals_io_ = std::make_unique<boost::asio::io_context>();  // outlives the threads, also when this throws
-  boost::asio::io_context& io = *signals_io_;
+  boost::asio::io_context io(1);
   boost::asio::signal_set signals(io, SIGINT, SIGTERM);
-  // The last thread to end also ends this loop.
-  on_ended_ = [&io] { io.stop(); };
-  bool stopping = false;
+  std::size_t left = 0;
+  std::thread stopper;  // so that this thread hears the second signal
   std::function<void()> next_signal = [&] {
     signals.async_wait([&](const boost::system::error_code& error, int number) {
       if (error) return;
-      if (!std::exchange(stopping, true)) {
-        const HubStats stats = hub_->stats();
-        logger("server")->info("signal {}: stopping; {} connections, {} subscriptions", number, stats.connections,
-                               stats.subscriptions);
-        begin_stop(Clock::now() + std::chrono::milliseconds(options_.limits.shutdown_timeout_ms));
+      if (!stopper.joinable()) {
+        logger("server")->info("signal {}: stopping", number);
+        stopper = std::thread([&] {
+          left = stop();
+          io.stop();
+        });
       } else {
         logger("server")->warn("signal {} again: stopping at once", number);
         hasten();
@@ -165,7 +132,17 @@ int Server::run(const std::function<void()>& started) {
   start();
   if (started) started();
   io.run();
-  return wait() == 0 ? kExitOk : kExitRuntime;
+  stopper.join();
+  return left == 0 ? kExitOk : kExitRuntime;
+}
+
+Result<EventSubscription> Server::on(std::string type, MessageHandler handler) {
+  if (!valid_type(type)) return Error::bad_type;
+  return events_->subscribe<ClientMessage>(
+      [type = std::move(type), handler = std::move(handler)](const ClientMessage& message) {
+        if (message.type == type) handler(message);
+      },
+      *handlers_owner_);
 }
 
 Result<std::uint64_t> Server::publish(std::string_view channel, std::string_view type, std::string_view data_json) {

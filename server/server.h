@@ -3,9 +3,10 @@
 //   ringfence::Server server(options);
 //   server.run();                       // until SIGTERM or SIGINT
 //
-// Owns     ledger, hub, shards and their threads, listener.
-// Threads  one thread calls start, stop, run and the destructor. publish, port, hub, caches, ledger, hasten, stopping: any
-//          thread.
+// Owns     ledger, event bus, tasks, caches, hub, shards and their threads, listener. They end in the order of
+//          ARCHITECTURE.md, "Shutdown".
+// Threads  one thread calls start, stop, run and the destructor. publish, port, hub, caches, ledger, hasten, stopping, on,
+//          events, tasks: any thread. Handlers run on the event bus's thread, one at a time.
 // Bounds   those of Options::limits; start() refuses a configuration whose worst case is above memory_budget_bytes.
 // Errors   the constructor and start() throw: UsageError (check_options, the memory budget, with a table), or
 //          std::runtime_error with one line (the port is in use).
@@ -16,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -23,9 +25,13 @@
 #include <ringfence/ledger.h>
 
 #include "options.h"
+#include "events/event_bus.h"
+#include "events/server_events.h"
 #include "realtime/connection_manager.h"
 #include "realtime/hub.h"
 #include "services.h"
+#include "shutdown_plan.h"
+#include "tasks/task_registry.h"
 
 namespace boost::asio {
 class io_context;
@@ -50,15 +56,16 @@ class Server {
 
   // Listens, and serves on threads of its own. Once.
   void start();
-  // Stops accepting, tells every client `closing`, sends what is pending, closes, and waits for the end of it, which
-  // comes after shutdown_timeout_ms at the latest. Returns the number of connections that had to be reset.
+  // Stops accepting, tells every client `closing`, sends what is pending, closes; then ends tasks, event bus and caches,
+  // and waits for each: for connections shutdown_timeout_ms at the latest. Returns how much was left, all together:
+  // connections that had to be reset, tasks that did not end, events that no handler got.
   std::size_t stop();
   // Makes a stop under way end at once; without one it does nothing.
   void hasten();
   bool stopping() const noexcept { return stopping_.load(); }
 
   // start(), then stop() at the first SIGTERM or SIGINT; a second one hastens it. `started` is called between the two.
-  // Returns kExitOk, or kExitRuntime if a connection had to be reset.
+  // Returns kExitOk, or kExitRuntime if anything was left.
   int run(const std::function<void()>& started = {});
 
   // The port listened on, also after the end; 0 before start().
@@ -66,6 +73,15 @@ class Server {
   // Publishes as a client's `publish` does; `data_json` is one JSON value. bad_json, and the errors of Hub::publish.
   Result<std::uint64_t> publish(std::string_view channel, std::string_view type, std::string_view data_json);
 
+  using MessageHandler = std::function<void(const ClientMessage&)>;
+  // Calls `handler` with what clients publish under this type, on any channel, after it is in the channel's history:
+  // who sent it, from which connection, where, its seq and its data. The end of the handle is the end of it. While
+  // there are handlers, a client whose message they have no room for is answered `overloaded` and nothing is published.
+  // bad_type, too_many_subscriptions.
+  Result<EventSubscription> on(std::string type, MessageHandler handler);
+
+  EventBus& events() noexcept { return *events_; }
+  TaskRegistry& tasks() noexcept { return *tasks_; }
   Hub& hub() noexcept { return *hub_; }
   Authenticator& auth() noexcept { return *auth_; }
   CacheManager& caches() noexcept { return *caches_; }
@@ -76,9 +92,22 @@ class Server {
  private:
   void begin_stop(std::chrono::steady_clock::time_point deadline);
   std::size_t wait();
+  void plan_shutdown();
+  ShutdownLeft stop_handlers(const ShutdownDeadline& by);
+  ShutdownLeft stop_connections(const ShutdownDeadline& by);
+  ShutdownLeft stop_periodic(const ShutdownDeadline& by);
+  ShutdownLeft stop_tasks(const ShutdownDeadline& by);
+  ShutdownLeft stop_events(const ShutdownDeadline& by);
+  ShutdownLeft stop_caches(const ShutdownDeadline& by);
 
   const Options options_;
   Ledger ledger_;
+  ShutdownPlan plan_;
+  std::unique_ptr<EventBus> events_;
+  std::unique_ptr<EventOwner> handlers_owner_;  // of on()
+  std::unique_ptr<boost::asio::io_context> tasks_io_;
+  std::unique_ptr<TaskRegistry> tasks_;
+  std::thread tasks_thread_;
   std::vector<Account> accounts_;  // of what is bounded outside of the hub
   std::unique_ptr<CacheManager> caches_;
   std::unique_ptr<Hub> hub_;
@@ -90,11 +119,8 @@ class Server {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::shared_ptr<Listener> listener_;
   std::unique_ptr<ChannelLog> channel_log_;
-  std::unique_ptr<boost::asio::io_context> signals_io_;  // of run(); the last thread to end stops it
   std::vector<std::thread> threads_;
-  std::function<void()> on_ended_;  // called by the last thread to end
   std::atomic<std::uint16_t> port_{0};
-  std::atomic<unsigned> running_{0};
   std::atomic<bool> stopping_{false};
 };
 

@@ -26,8 +26,12 @@ struct Limits {
   std::uint32_t subscriptions_max = 128;  // a connection
   std::uint32_t subscriptions_total_max = 250'000;
   std::uint32_t closed_ids_max = 1'000;
-  std::uint32_t users_max = 20'000;         // with a connection or in grace
-  std::uint32_t user_connections_max = 16;  // of one user
+  std::uint32_t events_max = 8'192;               // waiting for handlers, or being handled
+  std::uint64_t event_memory_bytes = 8ull << 20;  // what they hold: names and data
+  std::uint32_t event_subscriptions_max = 1'024;  // handlers
+  std::uint32_t tasks_max = 256;                  // coroutines that outlive a call
+  std::uint32_t users_max = 20'000;               // with a connection or in grace
+  std::uint32_t user_connections_max = 16;        // of one user
 
   std::uint32_t message_bytes = 64 * 1024;  // of a message from a client; 16 times it ends the connection
   std::uint32_t frame_bytes = 64 * 1024;    // of records in one message to a client
@@ -67,7 +71,8 @@ struct Limits {
            inbound_window_s > 0 && user_attempts > 0 && address_attempts > 0 && attempts_window_s > 0 &&
            attempt_windows_max > 0 && grace_ms > 0 && idle_timeout_ms > 0 && handshake_timeout_ms > 0 &&
            ping_interval_ms > 0 && dead_after_ms > 0 && write_stall_ms > 0 && write_stall_pressure_ms > 0 &&
-           close_timeout_ms > 0 && channel_idle_ms > 0 && shutdown_timeout_ms > 0 && sweep_ms > 0;
+           close_timeout_ms > 0 && channel_idle_ms > 0 && shutdown_timeout_ms > 0 && sweep_ms > 0 && events_max > 0 &&
+           event_memory_bytes > 0 && event_subscriptions_max > 0 && tasks_max > 0;
   }
 };
 

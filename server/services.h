@@ -9,10 +9,14 @@ namespace ringfence {
 class Authenticator;
 class CacheManager;
 class ConnectionManager;
+class EventBus;
 class Hub;
+class TaskRegistry;
 
 struct Services {
   // Never null once a shard runs.
+  EventBus* events = nullptr;
+  TaskRegistry* tasks = nullptr;
   CacheManager* caches = nullptr;
   Hub* hub = nullptr;
   ConnectionManager* connections = nullptr;

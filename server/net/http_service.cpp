@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "auth/authenticator.h"
+#include "events/event_bus.h"
 #include "realtime/connection_manager.h"
+#include "tasks/task_registry.h"
 
 namespace ringfence {
 
@@ -37,6 +39,9 @@ http::message_generator HttpService::answer(const Request& request, const ReplyT
     }
   }
   if (path == "/v1/monitoring/ledger") return json_reply(to, http::status::ok, ledger_json());
+  if (path == "/v1/monitoring/eventbus")
+    return json_reply(to, http::status::ok, event_bus_json(services_.events->stats()));
+  if (path == "/v1/monitoring/tasks") return json_reply(to, http::status::ok, tasks_json(services_.tasks->stats()));
   if (path == "/v1" || path.starts_with("/v1/")) {
     counters_.errors.fetch_add(1, std::memory_order_relaxed);
     if (path == "/v1/ws") return error_reply(to, HttpError::bad_request, "a WebSocket upgrade is expected here");

@@ -2,6 +2,7 @@
 //
 //   GET /v1/health             status, version, uptime, counts
 //   GET /v1/monitoring/ledger  every bound: used, capacity, refused, evicted; the worst case against the budget
+//   GET /v1/monitoring/eventbus, /tasks  see events/event_stats.h, tasks/task_registry.h
 //   GET /v1/ws                 a WebSocket (the session hands itself over)
 //   GET, HEAD of all else      static files
 //

@@ -4,6 +4,7 @@
 
 #include <boost/beast/websocket/rfc6455.hpp>
 
+#include "events/server_events.h"
 #include "log.h"
 #include "net/query.h"
 #include "net/tcp_progress.h"
@@ -118,6 +119,8 @@ void WsSession::on_accepted(ErrorCode error) {
   heard_at_ms_ = op_at_ms_ = Shard::now_ms();
   push(welcome_text(slot_.id(), protocol_name(choice_.protocol), shard_.hub().limits(),
                     !connection_->identity->back_end));
+  (void)shard_.services().events->emit<Connected>(
+      [&] { return Connected{slot_.id(), identity_, connection_->address}; });
   subscribe_initial();
   if (may_read()) read();
   pump();
@@ -216,7 +219,8 @@ void WsSession::abandon() {
 
 // Leaves the shard. What is still in flight completes with an error and lets go of the session.
 void WsSession::end() {
-  if (std::exchange(state_, State::ended) == State::ended) return;
+  const State was = std::exchange(state_, State::ended);
+  if (was == State::ended) return;
   const Self self(this);
   for (const auto& subscriber : subscribers_) {
     shard_.detach(*subscriber);
@@ -228,6 +232,8 @@ void WsSession::end() {
   connection_->session = nullptr;
   connection_->attached = false;
   shard_.services().connections->remove(connection_, Shard::now_ms());
+  if (was != State::handshake)
+    (void)shard_.services().events->emit<Disconnected>([&] { return Disconnected{slot_.id(), identity_}; });
   ErrorCode ignored;
   ws_.next_layer().close(ignored);
 }

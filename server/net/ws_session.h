@@ -128,6 +128,7 @@ class WsSession final : public ShardSession,
   void unsubscribe(const Request& request);
   void publish(const Request& request);
   void history(const Request& request);
+  void tell_unsubscribed(std::string_view channel);
   Subscriber* find_subscriber(std::string_view channel) noexcept;
   // ws_session_auth.cpp: who it speaks for.
   bool permitted(Op op, std::string_view channel) const noexcept;

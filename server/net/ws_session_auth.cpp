@@ -54,6 +54,7 @@ void WsSession::end_forbidden() {
     shard_.hub().subscriptions().sub(Hub::kSubscriberBytes);
     shard_.hub().count_refused(Error::forbidden);
     push(unsubscribed_text({}, channel, error_code(Error::forbidden)));
+    tell_unsubscribed(channel);
   }
 }
 

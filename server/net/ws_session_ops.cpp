@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "events/server_events.h"
 #include "net/ws_session.h"
 #include "protocol/events.h"
 #include "protocol/replies.h"
@@ -25,6 +26,7 @@ std::string_view meaning(Error code) noexcept {
     case Error::too_many_channels: return "the server holds as many channels as it may";
     case Error::seq_in_future: return "the seq is above the channel's last";
     case Error::no_such_channel: return "there is no such channel";
+    case Error::shutting_down: return "the server takes no more messages";
     case Error::overloaded: return "the record memory is full and held by slow readers";
     case Error::string_too_long: return "a string has more characters than it may";
     case Error::rate_limited: return "this connection sends more messages than it may";
@@ -113,8 +115,10 @@ void WsSession::answer_error(std::string_view id, Error code, std::string_view m
     errors_since_ms_ = now_ms;
     errors_ = 0;
   }
-  // Overload is not of the client's making, and who waits as told makes no error: both are told when to try again.
-  if (code == Error::overloaded && retry_after_ms == 0) retry_after_ms = Hub::kOverloadedRetryMs;
+  // Overload and a shutdown are not of the client's making, and who waits as told makes no error: all are told when to try
+  // again.
+  if ((code == Error::overloaded || code == Error::shutting_down) && retry_after_ms == 0)
+    retry_after_ms = Hub::kOverloadedRetryMs;
   if (retry_after_ms == 0 && ++errors_ > shard_.hub().limits().errors_max) {
     shard_.hub().count_refused(Error::too_many_errors);
     shard_.counters().errors_closed.add(1);
@@ -148,6 +152,8 @@ void WsSession::subscribe(const Request& request) {
   shard_.attach(feed, *subscribers_.back());
   if (started->at.after + 1 < started->at.next) ready.push_back(*subscribers_.back());
   push(subscribed_text(request.id, feed.channel(), started->epoch, started->at));
+  (void)shard_.services().events->emit<Subscribed>(
+      [&] { return Subscribed{slot_.id(), identity_, feed.channel().name(), started->at.recovered}; });
 }
 
 void WsSession::unsubscribe(const Request& request) {
@@ -157,12 +163,29 @@ void WsSession::unsubscribe(const Request& request) {
   std::erase_if(subscribers_, [found](const auto& held) { return held.get() == found; });
   shard_.hub().subscriptions().sub(Hub::kSubscriberBytes);
   push(unsubscribed_text(request.id, request.channel));
+  tell_unsubscribed(request.channel);
 }
 
 void WsSession::publish(const Request& request) {
+  // A handler's place is taken first: a client is never told `ok` for what its handler did not get.
+  EventPlace<ClientMessage> place;
+  if (EventBus& events = *shard_.services().events; events.wanted<ClientMessage>()) {
+    auto reserved = events.reserve<ClientMessage>(
+        ClientMessage::data_bytes(request.channel.size(), request.type.size(), request.data.size()));
+    if (!reserved.ok())
+      return refuse(request.id, reserved.error(),
+                    reserved.error() == Error::overloaded ? "the server's message handlers are behind" : "");
+    place = std::move(reserved).value();
+  }
   const auto seq = shard_.hub().publish(request.channel, request.type, request.data);
   if (!seq.ok()) return answer_error(request.id, seq.error());
+  if (place) place.publish({slot_.id(), *seq, identity_, request.channel, request.type, std::string(request.data)});
   if (!request.id.empty()) push(ok_text(request.id, *seq));
+}
+
+void WsSession::tell_unsubscribed(std::string_view channel) {
+  (void)shard_.services().events->emit<Unsubscribed>(
+      [&] { return Unsubscribed{slot_.id(), identity_, std::string(channel)}; });
 }
 
 void WsSession::history(const Request& request) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "realtime/clock.h"
+#include "realtime/hub_evictions.h"
 
 namespace ringfence {
 namespace {
@@ -48,8 +49,9 @@ ConnectionSlot::~ConnectionSlot() {
   if (hub_) hub_->connections_.sub(Hub::kConnectionBytesMax);
 }
 
-Hub::Hub(const Limits& limits, Ledger& ledger, unsigned shards)
+Hub::Hub(const Limits& limits, Ledger& ledger, unsigned shards, EventBus* events)
     : limits_(checked(limits)),
+      events_(events),
       pool_(ledger.open("record memory", limits.history_memory_bytes).value()),
       inbound_(ledger.open("inbound messages", limits.inbound_memory_bytes).value()),
       connections_(ledger.open("connections", limits.connections_max * kConnectionBytesMax).value()),
@@ -126,9 +128,11 @@ Result<std::uint64_t> Hub::append(Channel& channel, std::string_view type, std::
   for (int attempt = 0;; ++attempt) {
     std::uint64_t interested = 0;
     std::uint64_t wanted_bytes = 0;
+    Evictions evictions(events_);
     const Result<std::uint64_t> seq = [&]() -> Result<std::uint64_t> {
       const std::lock_guard lock(channel.mutex);
       if (channel.forgotten) return Error::no_such_channel;
+      const Evictions::Look look(evictions, channel);
       const auto appended = channel.history.append(wall_us(), type, payload);
       channel.used_at_ms = steady_ms();
       interested = channel.interested_shards;
@@ -138,6 +142,7 @@ Result<std::uint64_t> Hub::append(Channel& channel, std::string_view type, std::
     if (seq.ok()) {
       for (; interested != 0; interested &= interested - 1)
         inboxes_[static_cast<std::size_t>(std::countr_zero(interested))]->mark(channel);
+      tell_published(channel, type, *seq, payload.size());
       return seq;
     }
     if (seq.error() != Error::memory_full) return seq;

@@ -30,6 +30,7 @@
 
 namespace ringfence {
 
+class EventBus;
 class Hub;
 
 // The right to be one of the --connections; given back by the destructor. Its id is never used again.
@@ -81,8 +82,12 @@ class Hub {
   static constexpr std::int64_t kPressureMs = 2'000;
   static constexpr int kReclaimAttempts = 3;
 
-  // `limits.valid()` and 0 < shards <= kShardsMax (INVARIANT); the ledger must outlive the hub.
-  Hub(const Limits& limits, Ledger& ledger, unsigned shards);
+  // Of one reclaiming or sweep: so many channels are told of in an Evicted each, the others together in one.
+  static constexpr std::size_t kEvictionsToldMax = 64;
+
+  // `limits.valid()` and 0 < shards <= kShardsMax (INVARIANT); the ledger must outlive the hub, and so must `events`,
+  // which gets Published and Evicted, outside of every lock of the hub.
+  Hub(const Limits& limits, Ledger& ledger, unsigned shards, EventBus* events = nullptr);
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
   ~Hub();
@@ -142,12 +147,16 @@ class Hub {
   Result<std::uint64_t> append(Channel& channel, std::string_view type, std::string_view payload);
   // Evicts oldest segments until `bytes` are free, or a bounded look found nothing more to take.
   void reclaim(std::uint64_t bytes);
-  void reclaim_pass(std::uint64_t free_bytes, std::uint64_t spared_bytes);
+  class Evictions;
+  void reclaim_pass(std::uint64_t free_bytes, std::uint64_t spared_bytes, Evictions& evictions);
+  void tell_published(const Channel& channel, std::string_view type, std::uint64_t seq, std::size_t bytes);
   std::uint64_t free_bytes() const noexcept { return pool_.capacity_bytes() - pool_.used_bytes(); }
   void note_pressure() noexcept;
-  void sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms);
+  void sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms,
+                    Evictions& evictions);
 
   Limits limits_;
+  EventBus* const events_;
   SegmentPool pool_;
   Account inbound_;
   Account connections_;

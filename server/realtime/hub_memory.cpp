@@ -3,6 +3,7 @@
 
 #include "realtime/clock.h"
 #include "realtime/hub.h"
+#include "realtime/hub_evictions.h"
 
 namespace ringfence {
 namespace {
@@ -22,6 +23,12 @@ SegmentRef Hub::acquire(std::uint64_t allocated_bytes) {
   return segment;
 }
 
+void Hub::tell_published(const Channel& channel, std::string_view type, std::uint64_t seq, std::size_t bytes) {
+  if (!events_) return;
+  // Refused: counted and logged by the bus.
+  (void)events_->emit<Published>([&] { return Published{seq, bytes, channel.name(), std::string(type)}; });
+}
+
 void Hub::note_pressure() noexcept { pressure_at_ms_.store(steady_ms(), std::memory_order_relaxed); }
 
 bool Hub::under_pressure() const noexcept {
@@ -29,17 +36,18 @@ bool Hub::under_pressure() const noexcept {
 }
 
 void Hub::reclaim(std::uint64_t bytes) {
+  Evictions evictions(events_);
   const std::lock_guard lock(reclaim_mutex_);
   if (free_bytes() >= bytes) return;  // another thread was here first
   // The large give first: a channel below its fair share keeps what it has while others are above theirs.
   const std::uint64_t channels =
       std::max<std::uint64_t>(1, channels_.used_bytes() / Channel::bytes_max(limits_.history_bytes_max));
-  reclaim_pass(bytes + pool_.capacity_bytes() / kReclaimSlackShare, pool_.capacity_bytes() / channels);
-  if (free_bytes() < bytes) reclaim_pass(bytes, 0);
+  reclaim_pass(bytes + pool_.capacity_bytes() / kReclaimSlackShare, pool_.capacity_bytes() / channels, evictions);
+  if (free_bytes() < bytes) reclaim_pass(bytes, 0, evictions);
 }
 
 // A clock hand over the buckets of all stripes. It passes by channels that are in use right now.
-void Hub::reclaim_pass(std::uint64_t wanted_bytes, std::uint64_t spared_bytes) {
+void Hub::reclaim_pass(std::uint64_t wanted_bytes, std::uint64_t spared_bytes, Evictions& evictions) {
   std::size_t looks = 0;
   for (std::size_t stripes = 0; stripes <= kStripes && looks < kReclaimLooksMax; ++stripes) {
     Stripe& stripe = stripes_[hand_stripe_];
@@ -50,6 +58,7 @@ void Hub::reclaim_pass(std::uint64_t wanted_bytes, std::uint64_t spared_bytes) {
         Channel& channel = **it;
         const std::unique_lock channel_lock(channel.mutex, std::try_to_lock);
         if (!channel_lock) continue;
+        const Evictions::Look look(evictions, channel);
         while (channel.history.allocated_bytes() > spared_bytes && free_bytes() < wanted_bytes)
           if (channel.history.evict_segment() == 0) break;
       }
@@ -65,10 +74,14 @@ void Hub::sweep_channels(unsigned shard, std::size_t channels_max) {
   const std::int64_t now_us = wall_us();
   const std::int64_t now_ms = steady_ms();
   const std::size_t share = std::max<std::size_t>(1, channels_max * shards() / kStripes);
-  for (std::size_t i = shard; i < kStripes; i += shards()) sweep_stripe(stripes_[i], share, now_us, now_ms);
+  for (std::size_t i = shard; i < kStripes; i += shards()) {
+    Evictions evictions(events_);
+    sweep_stripe(stripes_[i], share, now_us, now_ms, evictions);
+  }
 }
 
-void Hub::sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms) {
+void Hub::sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms,
+                       Evictions& evictions) {
   std::vector<ChannelPtr> idle;  // destroyed after the lock is given back
   const std::unique_lock lock(stripe.mutex);
   const std::size_t buckets = std::min(stripe.channels.bucket_count(), channels_max);
@@ -79,7 +92,10 @@ void Hub::sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t no
       Channel& channel = **it;
       const std::unique_lock channel_lock(channel.mutex, std::try_to_lock);
       if (!channel_lock) continue;  // in use: next time
-      channel.history.expire(now_us);
+      {
+        const Evictions::Look look(evictions, channel);
+        channel.history.expire(now_us);
+      }
       if (channel.interested_shards != 0 || !channel.history.empty()) continue;
       if (now_ms - channel.used_at_ms < limits_.channel_idle_ms) continue;
       channel.forgotten = true;

@@ -39,6 +39,7 @@ std::string_view error_code(Error error) noexcept {
     case Error::token_user: return "token_user";
     case Error::key_unknown: return "key_unknown";
     case Error::forbidden: return "forbidden";
+    case Error::shutting_down: return "shutting_down";
     case Error::batch_truncated: return "batch_truncated";
     case Error::batch_bad_magic: return "batch_bad_magic";
     case Error::batch_bad_version: return "batch_bad_version";
@@ -52,6 +53,8 @@ std::string_view error_code(Error error) noexcept {
     case Error::duplicate_name: return "duplicate_name";
     case Error::cost_too_large: return "cost_too_large";
     case Error::cache_busy: return "cache_busy";
+    case Error::too_many_owners: return "too_many_owners";
+    case Error::too_many_tasks: return "too_many_tasks";
     case Error::already_attached: return "already_attached";
     case Error::memory_full: return "memory_full";
   }

@@ -44,6 +44,7 @@ enum class Error : std::uint8_t {
   token_user,
   key_unknown,
   forbidden,
+  shutting_down,
   // Batches, refused by a receiver (batch.h).
   batch_truncated,
   batch_bad_magic,
@@ -59,6 +60,8 @@ enum class Error : std::uint8_t {
   duplicate_name,
   cost_too_large,
   cache_busy,
+  too_many_owners,
+  too_many_tasks,
   already_attached,
   memory_full,
 };

@@ -122,6 +122,19 @@ TEST_CASE("Options refuse limits that contradict one another", "[options]") {
   CHECK(one_line(usage_error({"--dead-after-ms", "1000", "--ping-interval-ms", "1000"})));
   CHECK(one_line(usage_error({"--history-bytes", "2MiB", "--history-memory", "1MiB"})));
   CHECK(one_line(usage_error({"--static", "/no/such/folder"})));
+  CHECK(usage_error({"--event-memory", "65KiB", "--message-bytes", "64KiB"}).empty());
+  CHECK(one_line(usage_error({"--event-memory", "66559", "--message-bytes", "64KiB"})));
+}
+
+TEST_CASE("Options of events and tasks take their last good value and refuse the first bad one", "[options]") {
+  for (const auto& [name, last] :
+       {std::pair{"--event-queue", "100000000"}, {"--event-subscriptions", "1000000"}, {"--tasks", "1000000"}}) {
+    CHECK(usage_error({name, "1"}).empty());
+    CHECK(one_line(usage_error({name, "0"})));
+    CHECK(usage_error({name, last}).empty());
+    CHECK(one_line(usage_error({name, (std::string(last) + "1").c_str()})));
+  }
+  CHECK(one_line(usage_error({"--event-memory", "1023"})));
 }
 
 TEST_CASE("--help tells every option with its default, --version the version", "[options]") {
