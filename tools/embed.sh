@@ -22,6 +22,11 @@ embed_speaks() {
   done
   echo '{"text":"hello"}' | timeout 60 "$2" pipe --url "ws://127.0.0.1:$port/v1/ws" --channel room:1 \
     --type chat_message || status=1
+  for tries in $(seq 300); do
+    ! grep -q '^room:1: {"text":"hello"}$' "$said" || break
+    sleep 0.1
+  done
+  grep -q '^room:1: {"text":"hello"}$' "$said" || { echo "the handler was not called; it said:"; cat "$said"; status=1; }
   kill -TERM $pid
   wait $pid || { echo "the example ended with status $?"; status=1; }
   return $status
