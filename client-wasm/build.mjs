@@ -8,12 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 // One line an entry of package.json's exports.
-const ENTRIES = [
-  'index',
-  'react',
-  'inline',
-  'testing',
-];
+const ENTRIES = ['index', 'react', 'inline', 'testing', 'devtools', 'devtools_on', 'devtools_off'];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');

@@ -83,6 +83,10 @@ export class StoreImpl implements Store {
     return history;
   }
 
+  histories(): readonly History[] {
+    return [...this.#histories];
+  }
+
   handles(): HandleCounts {
     let subscriptions = 0;
     let clientListeners = 0;

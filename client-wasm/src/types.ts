@@ -222,6 +222,8 @@ export interface Store {
    * @throws RingfenceError `over_budget`, `duplicate_name`, `memory_full` (listeners and histories took what is not records)
    */
   history<T = unknown>(name: string, options?: HistoryOptions<T>): History<T>;
+  /** The histories that have not ended, oldest first. */
+  histories(): readonly History[];
   /** The live counts, for tests of leaks. */
   handles(): HandleCounts;
   /** Each live handle with its kind, owner and, in development, the stack of where it was made. Oldest first. */

@@ -4,7 +4,7 @@ import type { CoreHandle } from '../src/core.js';
 import type { HistoryImpl } from '../src/history.js';
 import type { StoreImpl } from '../src/store.js';
 import type { RingfenceError } from '../src/errors.js';
-import type { Client, ClientOptions, History, Row, Store, StoreOptions } from '../src/types.js';
+import type { Client, ClientOptions, Handle, History, Row, Store, StoreOptions } from '../src/types.js';
 import { connect } from '../src/index.js';
 import { FakeClock, FakeSocket, encodeBatch } from '../src/testing.js';
 
@@ -54,6 +54,9 @@ export interface Rig {
   socket(): FakeSocket;
 }
 
+/** Handles that are to live as long as their client: dropped, they would be reported as leaks. */
+const kept = new WeakMap<Client, Handle>();
+
 export function makeRig(options: Partial<ClientOptions> = {}, store = makeStore()): Rig {
   const timers = new FakeClock();
   const sockets: FakeSocket[] = [];
@@ -65,7 +68,10 @@ export function makeRig(options: Partial<ClientOptions> = {}, store = makeStore(
   }
   const client = connect('ws://test/v1/ws', { store, WebSocket: Socket, timers, random: () => 0.5, ...options });
   const errors: Error[] = [];
-  client.onError((error) => errors.push(error));
+  kept.set(
+    client,
+    client.onError((error) => errors.push(error)),
+  );
   return {
     store,
     client,
