@@ -103,6 +103,17 @@ run_vitest() {
   count "$folder" "${totals% *}" "${totals#* }"
 }
 
+# run_fixtures: the package as users install it, in the apps of tests/fixtures. Its last line has the count.
+run_fixtures() {
+  local log="$LOGS/fixtures.log" totals status=0
+  say "tests: fixtures"
+  timeout 900 node tests/fixtures/run.mjs 2>&1 | tee "$log" || status=$?
+  totals=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
+  [ -n "$totals" ] || totals="0 1"
+  [ $status -eq 0 ] || [ "${totals#* }" -gt 0 ] || totals="${totals% *} 1"
+  count fixtures "${totals% *}" "${totals#* }"
+}
+
 # Own code, for the formatters.
 cpp_files() { find shared server client-wasm tests examples \( -name node_modules -o -name dist \) -prune -o \( -name '*.h' -o -name '*.cpp' \) -type f -print0; }
 PRETTIER_FILES=("client-wasm/**/*.{ts,tsx,mjs,json}" "web-demo/**/*.{ts,tsx,mjs,css,html,json}" "tests/**/*.{ts,tsx,mjs}" "*.json")

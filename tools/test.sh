@@ -14,4 +14,5 @@ step "embedding" embed_installed
 run_ctest release
 run_ctest wasm
 for folder in client-wasm web-demo tests/e2e; do run_vitest "$folder"; done
+run_fixtures
 finish

@@ -1,7 +1,9 @@
 // ringfence/devtools for tools that know no conditions `development` and `production`: they put a constant in place of
 // process.env.NODE_ENV, and drop what is not used.
+import type { Devtools, DevtoolsOptions } from './devtools/open.js';
 import { openDevtools as off } from './devtools_off.js';
 import { openDevtools as on } from './devtools_on.js';
+import type { Store } from './types.js';
 
 export type { Devtools, DevtoolsOptions } from './devtools/open.js';
 export type { HistoryRow, Summary } from './devtools/summary.js';
@@ -17,4 +19,5 @@ export type { HistoryRow, Summary } from './devtools/summary.js';
  * ```
  * @throws RangeError if `everyMs` is out of its bounds
  */
-export const openDevtools: typeof on = process.env.NODE_ENV === 'production' ? off : on;
+export const openDevtools: (store: Store, options?: DevtoolsOptions) => Devtools =
+  process.env.NODE_ENV === 'production' ? off : on;

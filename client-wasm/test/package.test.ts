@@ -187,6 +187,17 @@ describe('the package', () => {
     }
   });
 
+  it('has a reference that TypeDoc makes without a warning', () => {
+    const typedoc = join(dirname(require.resolve('typedoc/package.json')), 'bin/typedoc');
+    let out = '';
+    try {
+      execFileSync(process.execPath, [typedoc, '--emit', 'none'], { cwd: root, encoding: 'utf8' });
+    } catch (error) {
+      out = `${(error as { stdout: string }).stdout}${(error as { stderr: string }).stderr}`;
+    }
+    expect(out).toBe('');
+  });
+
   it('passes publint and are-the-types-wrong', () => {
     const bin = (name: string, file: string): string => join(dirname(require.resolve(`${name}/package.json`)), file);
     const publint = execFileSync(
