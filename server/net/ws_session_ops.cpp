@@ -8,6 +8,7 @@
 #include "protocol/events.h"
 #include "protocol/replies.h"
 #include "realtime/clock.h"
+#include "realtime/hub_evictions.h"
 
 namespace ringfence {
 namespace {
@@ -43,11 +44,16 @@ struct Found {
   std::vector<Slice> slices;
 };
 
-Result<void> read_history(Channel& channel, const Request& request, std::uint32_t bytes_max, Found& out) {
+Result<void> read_history(Channel& channel, const Request& request, std::uint32_t bytes_max, EventBus* events,
+                          Found& out) {
+  Hub::Evictions evictions(events);
   const std::lock_guard lock(channel.mutex);
   if (channel.forgotten) return Error::no_such_channel;
   History& history = channel.history;
-  history.expire(wall_us());
+  {
+    const Hub::Evictions::Look look(evictions, channel);
+    history.expire(wall_us());
+  }
   out.epoch = channel.epoch();
   out.head.first = history.first_seq();
   out.head.next = history.next_seq();
@@ -194,7 +200,7 @@ void WsSession::history(const Request& request) {
   if (!channel) return refuse(request.id, Error::no_such_channel);
   Found found;
   const std::uint32_t bytes_max = hub.limits().frame_bytes;
-  if (const auto read = read_history(*channel, request, bytes_max, found); !read)
+  if (const auto read = read_history(*channel, request, bytes_max, shard_.services().events, found); !read)
     return refuse(request.id, read.error());
 
   const EventText event{channel->name()};

@@ -105,6 +105,8 @@ class Hub {
 
   // What follows is for Shard and the sessions.
 
+  class Evictions;  // hub_evictions.h: for whoever expires a history
+
   // The channel, created if it is not there: too_many_channels. Its `forgotten` must be looked at under its mutex.
   Result<ChannelPtr> find_or_create(std::string_view name);
   ChannelPtr find(std::string_view name);
@@ -147,7 +149,6 @@ class Hub {
   Result<std::uint64_t> append(Channel& channel, std::string_view type, std::string_view payload);
   // Evicts oldest segments until `bytes` are free, or a bounded look found nothing more to take.
   void reclaim(std::uint64_t bytes);
-  class Evictions;
   void reclaim_pass(std::uint64_t free_bytes, std::uint64_t spared_bytes, Evictions& evictions);
   void tell_published(const Channel& channel, std::string_view type, std::uint64_t seq, std::size_t bytes);
   std::uint64_t free_bytes() const noexcept { return pool_.capacity_bytes() - pool_.used_bytes(); }

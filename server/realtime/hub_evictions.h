@@ -1,4 +1,9 @@
-// Hub::Evictions: what left the histories during one step of the hub, told to the event bus once its locks are free.
+// Hub::Evictions: what left the histories during one step, told to the event bus once the hub's locks are free.
+//
+//   Hub::Evictions evictions(events);          // before the lock
+//   const std::lock_guard lock(channel.mutex);
+//   const Hub::Evictions::Look look(evictions, channel);
+//   channel.history.expire(now_us);
 //
 // Owns     up to Hub::kEvictionsToldMax entries; the rest is one sum for each reason.
 // Threads  one; made before the locks are taken and so destroyed after they are given back.

@@ -7,6 +7,7 @@
 
 #include "realtime/clock.h"
 #include "realtime/connection_manager.h"
+#include "realtime/hub_evictions.h"
 
 namespace ringfence {
 namespace {
@@ -145,9 +146,13 @@ Result<Shard::Started> Shard::start(std::string_view name, const std::optional<R
     Channel& its = **channel;
     auto found = feeds_.find(&its);
     if (found == feeds_.end() && !hub_.feeds().try_add(Hub::kFeedBytes)) return Error::too_many_channels;
+    Hub::Evictions evictions(services_.events);
     {
       const std::lock_guard lock(its.mutex);
-      its.history.expire(wall_us());
+      {
+        const Hub::Evictions::Look look(evictions, its);
+        its.history.expire(wall_us());
+      }
       its.used_at_ms = now_ms();
       const Result<StartPoint> at = its.forgotten ? Error::no_such_channel : its.start(after, last);
       if (at.ok()) {

@@ -1,6 +1,7 @@
 // The events of a running server, server.on(), and what its end leaves.
 #include "events/server_events.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -151,6 +152,27 @@ TEST_CASE("A server tells what leaves its histories, by reason", "[server_events
   REQUIRE(bus.drain(soon()));
   CHECK(by_records == 15);
   CHECK(channel == "room");
+}
+
+TEST_CASE("What a look at a history finds too old is told as well", "[server_events]") {
+  std::atomic<int> by_age{0};
+  TestServer test([](Options& options) {
+    options.limits.history_age_max_s = 1;
+    options.limits.sweep_ms = 60'000;  // it is not the sweep that finds it
+    options.limits.inbound_messages = 100'000;
+  });
+  const EventOwner owner = test.server.events().owner("test").value();
+  const auto held = test.server.events()
+                        .subscribe<Evicted>([&](const Evicted& e) { by_age += e.reason == Eviction::age; }, owner)
+                        .value();
+  WsClient client(test.server.port());
+  for (const char* channel : {"read", "joined"}) test.publish(channel, "1");
+  CHECK(test.eventually([&](const HubStats&) {
+    client.request({{"op", "history"}, {"channel", "read"}}, "history");
+    return by_age == 1;
+  }));
+  client.subscribe("joined");
+  CHECK(test.eventually([&](const HubStats&) { return by_age == 2; }));
 }
 
 TEST_CASE("A reclaiming tells of every record that it takes, in a bounded number of events", "[server_events]") {
