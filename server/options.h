@@ -37,7 +37,7 @@ struct AuthOptions {
   std::string api_keys;  // file: lines of name:role:hash
   std::uint32_t recheck_s = 300;
   std::uint32_t token_cache_entries = 10'000;
-  std::uint64_t identity_memory_bytes = 4ull << 20;
+  std::uint64_t identity_memory_bytes = 16ull << 20;  // 1.6 KiB for each of the default connections
 
   // One key is enough: then nothing is open.
   bool enabled() const noexcept {
