@@ -76,7 +76,7 @@ ShutdownLeft Server::stop_periodic(const ShutdownDeadline& by) {
 
 ShutdownLeft Server::stop_tasks(const ShutdownDeadline& by) {
   const bool all = tasks_->shutdown_all(left_until(by), by.hastened);
-  const ShutdownLeft left = all ? ShutdownLeft{} : tasks_left(*tasks_);
+  ShutdownLeft left = all ? ShutdownLeft{} : tasks_left(*tasks_);
   tasks_io_->stop();
   tasks_thread_.join();
   return left;

@@ -42,7 +42,7 @@ struct TaskRegistry::Entry {
 
 // Shared with the completions of the tasks, which may come after the registry is gone.
 struct TaskRegistry::State {
-  explicit State(asio::any_io_executor executor) : strand(asio::make_strand(std::move(executor))) {}
+  explicit State(const asio::any_io_executor& executor) : strand(asio::make_strand(executor)) {}
   asio::strand<asio::any_io_executor> strand;
   std::size_t tasks_max = 0;
   std::mutex mutex;  // of all below
