@@ -1,11 +1,13 @@
-import { checkChannel, checkInteger, checkType, byteLength } from './check.js';
+import { checkBytes, checkChannel, checkInteger, checkType } from './check.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { EndedError, RingfenceError, ServerError } from './errors.js';
 import { type Registration, dispose } from './handle.js';
 import { HistoryImpl } from './history.js';
 import { StoreImpl, type StoreClient } from './store.js';
 import { Pages } from './pages.js';
+import { type PublishLimits, Publishes } from './publishes.js';
 import { Subscriptions } from './subscriptions.js';
+import { TokenRefresh } from './token.js';
 import type {
   ChannelSubscription,
   Client,
@@ -20,7 +22,7 @@ import type {
   SubscribeOptions,
   Timers,
 } from './types.js';
-import { type ServerMessage, type Welcome, jsonDepth, publishMessage } from './wire.js';
+import { type ServerMessage, type Welcome, publishMessage } from './wire.js';
 
 const LISTENERS_MAX = 4096;
 const MS_MAX = 24 * 3600 * 1000;
@@ -31,13 +33,6 @@ const SYSTEM_TIMERS: Timers = {
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
 };
 
-interface Publish {
-  readonly resolve: (taken: { readonly seq: number }) => void;
-  readonly reject: (error: Error) => void;
-  readonly channel: string;
-  readonly dueMs: number;
-}
-
 class ClientImpl implements Client, StoreClient {
   readonly url: string;
   readonly #store: StoreImpl;
@@ -45,30 +40,21 @@ class ClientImpl implements Client, StoreClient {
   readonly #connection: Connection;
   readonly #subscriptions: Subscriptions;
   readonly #pages: Pages;
-  readonly #publishes = new Map<number, Publish>();
-  readonly #publishesMax: number;
-  readonly #publishTimeoutMs: number;
-  readonly #timers: Timers;
+  readonly #publishes: Publishes;
+  readonly #token: TokenRefresh;
   readonly #registration: Registration;
   readonly #stateListeners = new Map<Registration, (state: ConnectionState) => void>();
   readonly #errorListeners = new Map<Registration, (error: Error) => void>();
   #nextId = 1;
-  #messageBytesMax = 0;
-  #jsonDepthMax = 0;
-  #publishTimer: unknown;
   #refusedMessages = 0;
   #refusedBatches = 0;
-  #refusedPublishes = 0;
   #errors = 0;
   #listenerErrors = 0;
 
-  constructor(store: StoreImpl, options: ConnectionOptions, publishesMax: number, publishTimeoutMs: number) {
+  constructor(store: StoreImpl, options: ConnectionOptions, limits: PublishLimits) {
     this.url = options.url;
     this.#store = store;
     this.#source = store.nextSource();
-    this.#publishesMax = publishesMax;
-    this.#publishTimeoutMs = publishTimeoutMs;
-    this.#timers = options.timers;
     this.#connection = new Connection(options, {
       stateChanged: () => this.#tell(this.#stateListeners, this.#connection.state),
       greeted: (welcome) => this.#greeted(welcome),
@@ -87,10 +73,19 @@ class ClientImpl implements Client, StoreClient {
       resumed: (lastResume) => this.#connection.update({ lastResume }),
       error: (error) => this.#error(error),
     });
-    this.#pages = new Pages(options.timers, publishTimeoutMs, {
+    this.#pages = new Pages(options.timers, limits.publishTimeoutMs, {
       nextId: () => this.#nextId++,
       send: (text) => this.#connection.send(text),
       isOpen: () => this.#connection.isOpen,
+    });
+    this.#publishes = new Publishes(options.timers, limits, {
+      send: (text) => this.#connection.send(text),
+      isOpen: () => this.#connection.isOpen,
+    });
+    this.#token = new TokenRefresh(options, {
+      nextId: () => this.#nextId++,
+      send: (text) => this.#connection.send(text),
+      error: (error) => this.#error(error),
     });
     store.addClient(this);
     this.#registration = store.table.open('client', this.url, 'store', () => this.#end());
@@ -116,29 +111,12 @@ class ClientImpl implements Client, StoreClient {
   }
 
   publish(channel: string, type: string, data: unknown): Promise<{ readonly seq: number }> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       this.#check();
       checkChannel(channel);
       checkType(type);
       const id = this.#nextId++;
-      const text = publishMessage(id, channel, type, data);
-      const refuse = (code: string, message: string): void => {
-        ++this.#refusedPublishes;
-        reject(new RingfenceError(code, message));
-      };
-      if (!this.#connection.isOpen) return refuse('not_connected', 'not published: there is no connection');
-      if (this.#publishes.size >= this.#publishesMax)
-        return refuse('too_many_publishes', `not published: ${this.#publishesMax} have no answer yet`);
-      const bytes = byteLength(text);
-      if (bytes > this.#messageBytesMax)
-        return refuse('message_too_large', `not published: ${bytes} bytes, the server takes ${this.#messageBytesMax}`);
-      const depth = jsonDepth(text);
-      if (depth > this.#jsonDepthMax)
-        return refuse('bad_json', `not published: ${depth} levels deep, the server takes ${this.#jsonDepthMax}`);
-      const dueMs = this.#timers.now() + this.#publishTimeoutMs;
-      this.#publishes.set(id, { resolve, reject, channel, dueMs });
-      this.#publishTimer ??= this.#timers.setTimeout(() => this.#publishesDue(), this.#publishTimeoutMs);
-      this.#connection.send(text);
+      resolve(this.#publishes.add(id, channel, publishMessage(id, channel, type, data)));
     });
   }
 
@@ -173,8 +151,11 @@ class ClientImpl implements Client, StoreClient {
       errors: this.#errors,
       listenerErrors: this.#listenerErrors,
       gaps: this.#subscriptions.gaps,
-      unacknowledged: this.#publishes.size,
-      refusedPublishes: this.#refusedPublishes,
+      unacknowledged: this.#publishes.unacknowledged,
+      waitingPublishes: this.#publishes.waiting,
+      delayedPublishes: this.#publishes.delayed,
+      refusedPublishes: this.#publishes.refused,
+      tokenRefreshes: this.#token.refreshes,
       channels: this.#subscriptions.channels,
     };
   }
@@ -208,58 +189,35 @@ class ClientImpl implements Client, StoreClient {
 
   #end(): void {
     this.#connection.stop('closed');
+    this.#publishes.end(`client ${JSON.stringify(this.url)}`);
+    this.#token.lost();
     this.#subscriptions.end();
     for (const registration of [...this.#stateListeners.keys(), ...this.#errorListeners.keys()]) registration.end();
     this.#store.removeClient(this);
   }
 
   #greeted(welcome: Welcome): void {
-    this.#messageBytesMax = welcome.messageBytes;
-    this.#jsonDepthMax = welcome.jsonDepth;
     if (welcome.frameBytes > this.#store.batchBytes) {
       const sizes = `the server sends batches of up to ${welcome.frameBytes} bytes, the store takes ${this.#store.batchBytes}`;
       this.#error(new RingfenceError('batch_too_large', `${sizes}: raise batchBytes in createStore()`));
     }
+    this.#token.opened(this.#connection.token);
     this.#subscriptions.opened();
+    this.#publishes.opened(welcome.messageBytes, welcome.jsonDepth);
   }
 
   #lost(): void {
     this.#subscriptions.lost();
     this.#pages.lost();
-    const publishes = [...this.#publishes.values()];
-    this.#publishes.clear();
-    this.#timers.clearTimeout(this.#publishTimer);
-    this.#publishTimer = undefined;
-    for (const { reject } of publishes)
-      reject(
-        new RingfenceError('connection_lost', 'the connection was lost before the answer: it may have been taken'),
-      );
-  }
-
-  // The oldest are the first of the map, and due first.
-  #publishesDue(): void {
-    this.#publishTimer = undefined;
-    const nowMs = this.#timers.now();
-    for (const [id, { reject, dueMs }] of this.#publishes) {
-      if (dueMs > nowMs) {
-        this.#publishTimer = this.#timers.setTimeout(() => this.#publishesDue(), dueMs - nowMs);
-        return;
-      }
-      this.#publishes.delete(id);
-      ++this.#refusedPublishes;
-      reject(new RingfenceError('no_answer', `no answer in ${this.#publishTimeoutMs} ms: it may have been taken`));
-    }
+    this.#token.lost();
+    this.#publishes.lost();
   }
 
   #message(message: ServerMessage): void {
-    if (message.op === 'ok' || message.op === 'error') {
-      const publish = message.id === undefined ? undefined : this.#publishes.get(message.id);
-      if (publish) {
-        this.#publishes.delete(message.id as number);
-        if (message.op === 'ok') return publish.resolve({ seq: message.seq });
-        ++this.#refusedPublishes;
-        return publish.reject(new ServerError(message.code, message.message, publish.channel, message.retryAfterMs));
-      }
+    if (message.op === 'ok' && message.id !== undefined) {
+      if (this.#publishes.taken(message.id, message.seq) || this.#token.taken(message.id)) return;
+    } else if (message.op === 'error' && (this.#publishes.failed(message) || this.#token.failed(message))) {
+      return;
     }
     if (this.#pages.message(message) || this.#subscriptions.message(message)) return;
     if (message.op === 'error')
@@ -360,7 +318,11 @@ export function connect(url: string | URL, options: ClientOptions): Client {
     random: options.random ?? Math.random,
     timers: options.timers ?? SYSTEM_TIMERS,
   };
-  const publishesMax = checkInteger('publishesMax', options.publishesMax ?? 256, 1, 65_536);
-  const publishTimeoutMs = checkInteger('publishTimeoutMs', options.publishTimeoutMs ?? 30_000, 1, MS_MAX);
-  return new ClientImpl(store, connection, publishesMax, publishTimeoutMs);
+  const limits: PublishLimits = {
+    publishesMax: checkInteger('publishesMax', options.publishesMax ?? 256, 1, 65_536),
+    publishTimeoutMs: checkInteger('publishTimeoutMs', options.publishTimeoutMs ?? 30_000, 1, MS_MAX),
+    offlineMax: checkInteger('offlineMax', options.offlineMax ?? 0, 0, 65_536),
+    offlineBytes: checkBytes('offlineBytes', options.offlineBytes ?? '256 KiB', 1, 2 ** 30),
+  };
+  return new ClientImpl(store, connection, limits);
 }

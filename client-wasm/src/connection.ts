@@ -53,6 +53,8 @@ export class Connection {
   readonly #events: ConnectionEvents;
   #state: ConnectionState = INITIAL_STATE;
   #socket: SocketLike | undefined;
+  /** That of the last attempt. */
+  token: string | undefined;
   #serial = 0; // of the attempt under way: what belongs to an earlier one is ignored
   #greeted = false;
   #greetedAtMs = 0;
@@ -140,6 +142,7 @@ export class Connection {
   }
 
   #open(token: string | undefined): void {
+    this.token = token;
     const protocols = token === undefined ? [SUBPROTOCOL] : [SUBPROTOCOL, `bearer.${token}`];
     let socket: SocketLike;
     try {

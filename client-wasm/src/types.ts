@@ -288,6 +288,11 @@ export interface ClientStats {
   readonly gaps: number;
   readonly unacknowledged: number;
   readonly refusedPublishes: number;
+  /** Publishes not sent yet: there is no connection, or the server asked to wait. */
+  readonly waitingPublishes: number;
+  /** Times a publish was refused for now (`rate_limited`, `overloaded`) and put back. */
+  readonly delayedPublishes: number;
+  readonly tokenRefreshes: number;
   readonly channels: number;
 }
 
@@ -315,7 +320,8 @@ export interface Timers {
 export interface ClientOptions {
   /** Where the records go. */
   readonly store: Store;
-  /** Sent as the sub-protocol `bearer.<token>`; a function is asked before each attempt. */
+  /** Sent as the sub-protocol `bearer.<token>`; a function is asked before each attempt, and before the token (a JWT with
+   * `exp`) expires: the new one goes to the server without a reconnect. */
   readonly token?: string | (() => string | Promise<string>);
   /** Default: `globalThis.WebSocket`. */
   readonly WebSocket?: SocketConstructor;
@@ -329,6 +335,10 @@ export interface ClientOptions {
   readonly publishesMax?: number;
   /** How long a publish may go without an answer, 1 to 86,400,000. Default 30,000. */
   readonly publishTimeoutMs?: number;
+  /** Publishes that may wait for a connection, 0 to 65,536; further ones are refused (`offline_full`). Default 0: `not_connected`. */
+  readonly offlineMax?: number;
+  /** And their bytes in all: a number or e.g. `'256 KiB'`. Default `'256 KiB'`. */
+  readonly offlineBytes?: number | string;
   /** 0 <= random() < 1. Default `Math.random`. */
   readonly random?: () => number;
   readonly timers?: Timers;
@@ -385,7 +395,10 @@ export interface Client {
    */
   subscribe(channel: string, history: History<unknown>, options?: SubscribeOptions): ChannelSubscription;
   /**
-   * Resolves once the server has taken it. @throws (rejects) RingfenceError `not_connected`, `too_many_publishes`,
+   * Resolves once the server has taken it. At most once: what was sent and has no answer when the connection is lost is
+   * rejected with `connection_lost`, never sent again. What the server refuses for now (`rate_limited`, `overloaded`) waits
+   * as long as it asks and goes again in its old order, one at a time. Without a connection up to `offlineMax` wait.
+   * @throws (rejects) RingfenceError `not_connected`, `offline_full`, `ended` (not sent before `end()`), `too_many_publishes`,
    * `message_too_large`, `bad_json` (deeper than the server takes), `connection_lost` or `no_answer` (whether it was taken
    * is not known), or the server's code.
    */

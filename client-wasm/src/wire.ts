@@ -69,7 +69,7 @@ export type ServerMessage =
   | Subscribed
   | Failure
   | Gap
-  | { readonly op: 'ok'; readonly id: number | undefined; readonly seq: number }
+  | { readonly op: 'ok'; readonly id: number | undefined; readonly seq: number | undefined }
   | { readonly op: 'unsubscribed'; readonly id: number | undefined; readonly channel: string }
   | { readonly op: 'pong' }
   | { readonly op: 'closing'; readonly reason: string; readonly retryAfterMs: number };
@@ -195,7 +195,7 @@ export function parseServerMessage(json: string): ServerMessage | string {
       case 'history':
         return history(fields);
       case 'ok':
-        return { op: 'ok', id: optionalInteger(fields, 'id'), seq: integer(fields, 'seq') };
+        return { op: 'ok', id: optionalInteger(fields, 'id'), seq: optionalInteger(fields, 'seq') };
       case 'unsubscribed':
         return { op: 'unsubscribed', id: optionalInteger(fields, 'id'), channel: text(fields, 'channel') };
       case 'error':

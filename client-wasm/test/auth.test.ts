@@ -87,6 +87,19 @@ describe('with authentication on, a client', { timeout: 60_000 }, () => {
     for (const one of [store, its]) one.end();
   });
 
+  it('refreshes its token before that expires, on the same connection', async () => {
+    let asked = 0;
+    const { client, store } = open(() => token(++asked === 1 ? 8 : 3600));
+    await opened(client);
+    const { connection } = client.state;
+    await until(() => expect(client.stats().tokenRefreshes).toBe(1));
+    expect(asked).toBe(2);
+    expect(client.state).toMatchObject({ status: 'open', connection });
+    expect(client.stats()).toMatchObject({ connects: 1, errors: 0 });
+    client.end();
+    store.end();
+  });
+
   it('without a token is not let in', async () => {
     const { client, store } = open(token(-10));
     await until(() => expect(client.state.status).toBe('waiting'));

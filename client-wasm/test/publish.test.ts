@@ -12,10 +12,10 @@ describe('publish', () => {
       { op: 'publish', id: 3, channel: 'room:1', type: 'chat', data: null },
     ]);
     expect(client.stats().unacknowledged).toBe(2);
-    socket().tell({ op: 'error', id: 3, code: 'overloaded', message: 'later', retry_after_ms: 50 });
+    socket().tell({ op: 'error', id: 3, code: 'forbidden', message: 'no', retry_after_ms: 50 });
     socket().tell({ op: 'ok', id: 2, seq: 17 });
     await expect(first).resolves.toEqual({ seq: 17 });
-    await expect(second).rejects.toMatchObject({ code: 'overloaded', retryAfterMs: 50, channel: 'room:1' });
+    await expect(second).rejects.toMatchObject({ code: 'forbidden', retryAfterMs: 50, channel: 'room:1' });
     expect(errors).toEqual([]);
     expect(client.stats()).toMatchObject({ unacknowledged: 0, refusedPublishes: 1 });
   });
