@@ -54,7 +54,7 @@ export function makeClient(budget, options) {
   const store = createStoreSync({ budget, notify: 'microtask' });
   const history = store.history('bench', options);
   const client = connect('ws://bench/', { store, WebSocket: Socket });
-  client.subscribe('bench', history);
+  const subscription = client.subscribe('bench', history);
   const tell = (message) => socket.onmessage({ data: JSON.stringify(message) });
   socket.onopen();
   const limits = { message_bytes: 65536, subscriptions: 128, frame_bytes: 262144, json_depth: 10 };
@@ -69,7 +69,7 @@ export function makeClient(budget, options) {
     missed: 0,
   };
   tell({ ...subscribed, first: 1, next: 1, after: 0 });
-  return { store, history, client, send: (buffer) => socket.onmessage({ data: buffer }) };
+  return { store, history, client, subscription, send: (buffer) => socket.onmessage({ data: buffer }) };
 }
 
 export function median(values) {

@@ -1,0 +1,65 @@
+// ./dev bench soak [--events N] [--seconds N]: an hour at 10,000 events/s, as fast as it goes, through the client's socket
+// callback into a full history, with a window that is read. Heap, WASM memory and handles end where they were after the
+// first minute's worth. `--seconds` bounds the run (default 600); what that leaves out is said, and is a miss.
+import { parseArgs } from 'node:util';
+
+import { BATCH_EVENTS, heapUsed, judge, makeBatches, makeClient, shiftSeqs } from './client_rig.mjs';
+
+const { values } = parseArgs({ options: { events: { type: 'string' }, seconds: { type: 'string' } } });
+const EVENTS = Number(values.events ?? 36_000_000);
+const SECONDS_MAX = Number(values.seconds ?? 600);
+if (!(EVENTS >= 1_000_000) || !(SECONDS_MAX > 0)) throw new RangeError('--events 1000000 or more, --seconds above 0');
+const MINUTE_EVENTS = EVENTS / 60;
+const HEAP_GROWTH_BYTES_MAX = 256 * 1024;
+
+const batches = makeBatches(200);
+const ROUND_EVENTS = batches.length * BATCH_EVENTS;
+const { store, history, client, subscription, send } = makeClient('16 MiB', { capacity: 10_000, bytes: '8 MiB' });
+const window = history.window({ last: 50 });
+let notified = 0;
+const listener = window.subscribe(() => (notified += window.getSnapshot().items.length > 0 ? 1 : 0));
+
+async function sample() {
+  const { memoryBytes, handles } = store.stats();
+  return { heap: await heapUsed(), wasm: memoryBytes, handles: JSON.stringify(handles) };
+}
+
+const started = performance.now();
+let sent = 0;
+let first;
+while (sent < EVENTS && performance.now() - started < SECONDS_MAX * 1000) {
+  for (const batch of batches) {
+    send(batch);
+    shiftSeqs(batch, ROUND_EVENTS);
+  }
+  sent += ROUND_EVENTS;
+  await new Promise((resolve) => setTimeout(resolve, 0)); // the notification runs here
+  if (!first && sent >= MINUTE_EVENTS) first = await sample();
+}
+const last = await sample();
+first ??= last; // so little time that no minute's worth was reached: missed below
+const { records, holes, refusedBatches } = store.stats();
+const seconds = (performance.now() - started) / 1000;
+console.log(
+  `${sent.toLocaleString('en')} events in ${seconds.toFixed(1)} s, ${notified.toLocaleString('en')} notifications`,
+);
+listener.end();
+subscription.end();
+client.end();
+history.end();
+const left = store.handles().total;
+store.end();
+
+judge([
+  { name: `all of ${EVENTS} events sent`, value: sent, ok: sent >= EVENTS },
+  { name: 'every event taken, none missed', value: records, ok: records === sent && holes + refusedBatches === 0 },
+  { name: 'a listener was called in each round', value: notified, ok: notified >= sent / ROUND_EVENTS / 2 },
+  {
+    name: `JavaScript heap grew by at most ${HEAP_GROWTH_BYTES_MAX} B since the first minute`,
+    value: `${last.heap - first.heap} B (of ${first.heap})`,
+    ok: last.heap - first.heap <= HEAP_GROWTH_BYTES_MAX,
+  },
+  { name: 'WASM memory as after the first minute', value: `${last.wasm} B`, ok: last.wasm === first.wasm },
+  { name: 'handles as after the first minute', value: last.handles, ok: last.handles === first.handles },
+  { name: 'no handle left after end()', value: left, ok: left === 0 },
+]);
