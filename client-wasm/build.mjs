@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 // One line an entry of package.json's exports.
-const ENTRIES = ['index', 'react', 'inline', 'testing', 'devtools', 'devtools_on', 'devtools_off'];
+const ENTRIES = ['index', 'react', 'zustand', 'inline', 'testing', 'devtools', 'devtools_on', 'devtools_off'];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
@@ -46,7 +46,7 @@ await build({
   keepNames: false,
   sourcemap: false,
   legalComments: 'none',
-  external: ['react'],
+  external: ['react', 'zustand'],
   alias: { 'ringfence-glue': glue },
   plugins: [wasmBase64],
   define: { 'process.env.NODE_ENV': 'process.env.NODE_ENV' }, // the user's bundler decides

@@ -1,15 +1,10 @@
 // Arguments, checked before they reach the core. Each throws a RangeError that tells the value and the limit.
 
+import { show } from './check_integer.js';
+
+export { checkInteger } from './check_integer.js';
+
 const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 };
-
-const show = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : String(value));
-
-/** A whole number within bounds. */
-export function checkInteger(name: string, value: unknown, min: number, max: number): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max)
-    throw new RangeError(`${name} is ${show(value)}: it must be a whole number from ${min} to ${max}`);
-  return value;
-}
 
 /** A number of bytes, or a string of one with the unit B, KiB, MiB or GiB. */
 export function checkBytes(name: string, value: unknown, min: number, max: number): number {

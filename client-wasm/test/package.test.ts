@@ -57,6 +57,8 @@ describe('the package', () => {
       './dist/index.d.ts',
       './dist/react.js',
       './dist/inline.js',
+      './dist/zustand.js',
+      './dist/zustand.d.ts',
     ])
       expect(files).toContain(file);
     expect(files.filter((file) => /\.(cpp|test\.|map$)/.test(file))).toEqual([]);
@@ -196,6 +198,24 @@ describe('the package', () => {
       out = `${(error as { stdout: string }).stdout}${(error as { stderr: string }).stderr}`;
     }
     expect(out).toBe('');
+  });
+
+  it('gives ringfence/zustand within 3,000 bytes of gzip, all its files counted', () => {
+    const dist = join(folder, 'node_modules/ringfence/dist');
+    const files = new Set<string>();
+    const visit = (name: string): void => {
+      if (files.has(name)) return;
+      files.add(name);
+      const code = readFileSync(join(dist, name), 'utf8');
+      for (const [, next] of code.matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g)) if (next) visit(next);
+    };
+    visit('zustand.js');
+    const bytes = [...files].reduce(
+      (sum, name) => sum + gzipSync(readFileSync(join(dist, name)), { level: 9 }).length,
+      0,
+    );
+    expect(bytes).toBeGreaterThan(1000);
+    expect(bytes).toBeLessThanOrEqual(3000);
   });
 
   it('passes publint and are-the-types-wrong', () => {

@@ -1,0 +1,94 @@
+// One capped field of a store: its newest version, its cap and its counters. They follow ring_buffer.h: a push past the
+// capacity evicts the oldest, and counters never go down.
+import { RingfenceError } from '../errors.js';
+import { changeOf } from './changes.js';
+import { append, newest, read, versionOf, type Version } from './versions.js';
+
+/** Why rows left: the cap (or the store's own `.slice(-n)`), an empty array in their place, or any other array. */
+export type CappedReason = 'capacity' | 'cleared' | 'replaced';
+
+export interface CappedStats {
+  readonly capacity: number;
+  readonly size: number;
+  /** The most rows held at once. */
+  readonly highWaterMark: number;
+  /** Rows that ever came. */
+  readonly appended: number;
+  readonly evicted: Readonly<Record<CappedReason, number>>;
+  /** Values that were no arrays: the rows before them stayed. */
+  readonly refused: number;
+}
+
+export class Field {
+  head: Version = versionOf(Object.freeze([]));
+  /** Rows that a draft lost to the cap before it became an array that adopt() sees. */
+  trimmed = 0;
+  refused = 0;
+  #appended = 0;
+  #highWaterMark = 0;
+  readonly #evicted = { capacity: 0, cleared: 0, replaced: 0 };
+
+  constructor(
+    readonly name: string,
+    readonly capacity: number,
+  ) {}
+
+  /** @throws RingfenceError `not_an_array` */
+  check(value: unknown): readonly unknown[] {
+    if (Array.isArray(value)) return value as readonly unknown[];
+    ++this.refused;
+    throw new RingfenceError(
+      'not_an_array',
+      `the capped field ${JSON.stringify(this.name)} must be an array, and is ${value === null ? 'null' : typeof value}`,
+    );
+  }
+
+  /** The array that takes the place of the one before: itself, frozen, if it is within the cap. */
+  adopt(next: readonly unknown[]): readonly unknown[] {
+    const before = read(this.head);
+    if (next === before) return next;
+    const { trimmed } = this;
+    this.trimmed = 0;
+    const over = Math.max(0, next.length - this.capacity);
+    let prepended = false;
+    if (trimmed > 0 && trimmed >= before.length) {
+      // None of the rows before is left to recognise an append by.
+      this.#appended += next.length + trimmed - before.length;
+      this.#evicted.capacity += trimmed;
+    } else {
+      const change = changeOf(before, next);
+      prepended = change.prepended;
+      this.#appended += change.added;
+      this.#evicted[next.length === 0 ? 'cleared' : change.other ? 'replaced' : 'capacity'] += change.left;
+      this.#evicted.capacity += over;
+    }
+    const kept = over === 0 ? next : prepended ? [...next].slice(0, this.capacity) : newest(next, this.capacity);
+    this.#became(versionOf(Object.freeze(kept)));
+    return kept;
+  }
+
+  append(head: Version, rows: readonly unknown[]): Version {
+    const had = head.end - head.start;
+    const next = append(head, rows, this.capacity);
+    this.#appended += rows.length;
+    this.#evicted.capacity += had + rows.length - (next.end - next.start);
+    this.#became(next);
+    return next;
+  }
+
+  stats(): CappedStats {
+    return Object.freeze({
+      capacity: this.capacity,
+      size: this.head.end - this.head.start,
+      highWaterMark: this.#highWaterMark,
+      appended: this.#appended,
+      evicted: Object.freeze({ ...this.#evicted }),
+      refused: this.refused,
+    });
+  }
+
+  #became(head: Version): void {
+    this.head = head;
+    this.#highWaterMark = Math.max(this.#highWaterMark, head.end - head.start);
+  }
+}

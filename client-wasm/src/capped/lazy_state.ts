@@ -1,0 +1,58 @@
+// A state whose capped fields make their arrays when they are read: a plain object with own, enumerable getters, so that
+// spreads, Object.assign and JSON see what they would see otherwise. One getter a field for all states of a store, so
+// that V8 gives them all one shape; which versions a state shows lies in a private field of it.
+import { read, type Version } from './versions.js';
+
+type State = Record<PropertyKey, unknown>;
+type Versions = ReadonlyMap<string, Version>;
+
+class Given {
+  constructor(given: object) {
+    return given;
+  }
+}
+
+class Stamp extends Given {
+  #versions: Versions;
+
+  constructor(state: object, versions: Versions) {
+    super(state);
+    this.#versions = versions;
+  }
+
+  static of(state: object): Versions | undefined {
+    return #versions in state ? state.#versions : undefined;
+  }
+}
+
+export const versionsOf = (state: object | undefined): Versions | undefined => state && Stamp.of(state);
+
+const getters = new Map<string, PropertyDescriptor>();
+
+function getterOf(name: string): PropertyDescriptor {
+  let descriptor = getters.get(name);
+  if (!descriptor) {
+    descriptor = {
+      enumerable: true,
+      configurable: true,
+      get(this: object) {
+        let owner: object | null = this;
+        while (owner && !Stamp.of(owner)) owner = Object.getPrototypeOf(owner) as object | null;
+        const version = owner ? Stamp.of(owner)?.get(name) : undefined;
+        return version && read(version);
+      },
+    };
+    getters.set(name, descriptor);
+  }
+  return descriptor;
+}
+
+/** `from` with those fields shown by their versions; nothing that is not read already is read. */
+export function lazyState(from: State, versions: Versions): State {
+  const state: State = {};
+  for (const key of Object.keys(from))
+    if (versions.has(key)) Object.defineProperty(state, key, getterOf(key));
+    else state[key] = from[key];
+  new Stamp(state, versions);
+  return state;
+}

@@ -1,0 +1,399 @@
+// The middleware with the real Zustand 4 and 5, its own middlewares and immer.
+import { createStore } from 'zustand/vanilla';
+import { createStore as createStore4 } from 'zustand4/vanilla';
+import { createJSONStorage, devtools, persist, subscribeWithSelector, type StateStorage } from 'zustand/middleware';
+import { immer } from 'zustand/middleware/immer';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+
+import { RingfenceError } from '../src/errors.js';
+import { append, capped } from '../src/zustand.js';
+
+interface Message {
+  readonly n: number;
+}
+interface Chat {
+  messages: readonly Message[];
+  player: string;
+  add: (message: Message) => void;
+  addSliced: (message: Message) => void;
+  prepend: (message: Message) => void;
+  many: (messages: readonly Message[]) => void;
+  clear: () => void;
+  drop: (n: number) => void;
+}
+const row = (n: number): Message => ({ n });
+const rows = (from: number, to: number): Message[] => Array.from({ length: to - from + 1 }, (_, at) => row(from + at));
+const numbers = (state: { messages: readonly Message[] }): number[] => state.messages.map(({ n }) => n);
+const range = (from: number, to: number): number[] => rows(from, to).map(({ n }) => n);
+
+const makeStore = (capacity = 5, create = createStore) =>
+  create<Chat>()(
+    capped({ messages: { capacity } }, (set) => ({
+      messages: [],
+      player: 'ada',
+      add: (m) => set((s) => ({ messages: [...s.messages, m] })),
+      addSliced: (m) => set((s) => ({ messages: [...s.messages, m].slice(-capacity) })),
+      prepend: (m) => set((s) => ({ messages: [m, ...s.messages] })),
+      many: (ms) => append(set, 'messages', ...ms),
+      clear: () => set({ messages: [] }),
+      drop: (n) => set((s) => ({ messages: s.messages.filter((m) => m.n !== n) })),
+    })),
+  );
+
+describe.each([
+  ['Zustand 5', createStore],
+  ['Zustand 4', createStore4 as unknown as typeof createStore],
+])('capped with %s', (_, create) => {
+  it.each(['add', 'addSliced'] as const)('keeps the cap over spread appends: %s', (how) => {
+    const store = makeStore(5, create);
+    for (const message of rows(1, 12)) store.getState()[how](message);
+    const { messages } = store.getState();
+    expect(Array.isArray(messages) && Object.isFrozen(messages)).toBe(true);
+    expect(numbers(store.getState())).toEqual(range(8, 12));
+    expect(store.capped.stats().messages).toEqual({
+      capacity: 5,
+      size: 5,
+      highWaterMark: 5,
+      appended: 12,
+      evicted: { capacity: 7, cleared: 0, replaced: 0 },
+      refused: 0,
+    });
+  });
+
+  it.each([5, 1000])('appends one and many at once within a cap of %i, rows keeping their identity', (capacity) => {
+    const store = makeStore(capacity, create);
+    const all = rows(1, 3 * capacity + 3);
+    store.getState().many(all.slice(0, 2));
+    const { messages } = store.getState();
+    expect(store.getState().messages).toBe(messages);
+    for (let at = 2; at < all.length; at += 7) store.getState().many(all.slice(at, at + 7));
+    expect(messages).toEqual(all.slice(0, 2));
+    const held = store.getState().messages;
+    expect(held).toHaveLength(capacity);
+    held.forEach((each, at) => expect(each).toBe(all[all.length - capacity + at]));
+    expect(Object.isFrozen(held)).toBe(true);
+    expect(store.capped.stats().messages.evicted.capacity).toBe(all.length - capacity);
+  });
+
+  it('tells listeners once an append, with both states readable in any order', () => {
+    const store = makeStore(1000, create);
+    const seen: (readonly [number[], number[]])[] = [];
+    store.subscribe((state, before) => seen.push([numbers(state), numbers(before)]));
+    store.getState().many(rows(1, 2));
+    store.getState().many(rows(3, 3));
+    expect(seen).toEqual([
+      [[1, 2], []],
+      [
+        [1, 2, 3],
+        [1, 2],
+      ],
+    ]);
+  });
+
+  it('stays cleared, and counts what was cleared, filtered and edited apart', () => {
+    const store = makeStore(5, create);
+    store.getState().many(rows(1, 5));
+    store.getState().drop(2);
+    expect(numbers(store.getState())).toEqual([1, 3, 4, 5]);
+    store.setState((s) => ({ messages: s.messages.map((m) => (m.n === 3 ? row(33) : m)) }));
+    store.getState().clear();
+    expect(store.getState().messages).toEqual([]);
+    store.getState().add(row(9));
+    expect(numbers(store.getState())).toEqual([9]);
+    expect(store.capped.stats().messages.evicted).toEqual({ capacity: 0, cleared: 4, replaced: 2 });
+  });
+
+  it('trims at the end where the newest come first', () => {
+    const store = makeStore(3, create);
+    for (const message of rows(1, 5)) store.getState().prepend(message);
+    expect(numbers(store.getState())).toEqual([5, 4, 3]);
+    expect(store.capped.stats().messages.evicted).toEqual({ capacity: 2, cleared: 0, replaced: 0 });
+  });
+});
+
+describe('capped', () => {
+  it('is the model under random operations', () => {
+    let seed = Number(process.env['RINGFENCE_TEST_SEED'] ?? 20260115);
+    console.log(`RINGFENCE_TEST_SEED=${seed}`);
+    const random = (below: number): number => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      return seed % below;
+    };
+    for (const capacity of [1, 2, 7, 300]) {
+      const store = makeStore(capacity);
+      let model: Message[] = [];
+      const came: Message[] = [];
+      for (let step = 0; step < 1500; ++step) {
+        const next = rows(step * 1000, step * 1000 + random(random(20) === 0 ? 2 * capacity + 2 : 3));
+        const [one] = next as [Message];
+        const { messages } = store.getState();
+        switch (random(6)) {
+          case 0:
+            store.getState().add(one);
+            model.push(one);
+            came.push(one);
+            break;
+          case 1:
+          case 2:
+            store.getState().many(next);
+            model.push(...next);
+            came.push(...next);
+            break;
+          case 3:
+            store.setState({ player: String(step) });
+            if (random(2)) expect(store.getState().messages).toBe(messages);
+            break;
+          case 4:
+            if (random(10) === 0) {
+              store.getState().clear();
+              model = [];
+            }
+            break;
+          case 5: {
+            const gone = model[random(model.length + 1)];
+            if (gone) {
+              store.getState().drop(gone.n);
+              model = model.filter((each) => each !== gone);
+            }
+          }
+        }
+        model = model.slice(-capacity);
+        if (random(3) === 0) expect(store.getState().messages).toEqual(model);
+        expect(store.getState().player).toBeDefined();
+      }
+      const { appended, evicted, size } = store.capped.stats().messages;
+      expect(appended).toBe(came.length);
+      expect(evicted.capacity + evicted.cleared + evicted.replaced).toBe(appended - size);
+    }
+  });
+
+  it('shows a lazy field to spreads, JSON and keys, in its place', () => {
+    const store = makeStore(1000);
+    store.getState().many(rows(1, 2));
+    const state = store.getState();
+    expect(Object.keys(state).slice(0, 2)).toEqual(['messages', 'player']);
+    expect(JSON.parse(JSON.stringify(state))).toEqual({ messages: [{ n: 1 }, { n: 2 }], player: 'ada' });
+    expect({ ...state }.messages).toBe(state.messages);
+    expect(Object.getPrototypeOf(state)).toBe(Object.prototype);
+  });
+
+  it.each([0, -1, NaN, 1.5, Infinity, 2 ** 28 + 1, '5'])('refuses the capacity %s', (capacity) => {
+    expect(() => makeStore(capacity as number)).toThrow(RangeError);
+    expect(() => makeStore(capacity as number)).toThrow(/capacity of "messages" is .*from 1 to 268435456/);
+  });
+
+  it('refuses a field that is no array, at creation and later, and keeps what it had', () => {
+    const make = () =>
+      createStore<Chat>()(capped({ messages: { capacity: 5 } }, () => ({ messages: 'no' }) as unknown as Chat));
+    expect(make).toThrow(RingfenceError);
+    const store = makeStore();
+    store.getState().add(row(1));
+    expect(() => store.setState({ messages: null as unknown as Message[] })).toThrow(
+      /"messages" must be an array, and is null/,
+    );
+    expect(numbers(store.getState())).toEqual([1]);
+    expect(store.capped.stats().messages.refused).toBe(1);
+  });
+
+  it('refuses an append to a field or a store that is not capped', () => {
+    const plain = createStore<{ list: number[] }>()(() => ({ list: [] }));
+    expect(() => append(plain, 'list', 1)).toThrow(/not a capped/);
+    // @ts-expect-error no array
+    expect(() => append(makeStore(), 'player', 'x')).toThrow(/not a capped field/);
+  });
+
+  it('is typed: no any, and only arrays can be capped', () => {
+    const store = makeStore();
+    expectTypeOf(store.getState().messages).toEqualTypeOf<readonly Message[]>();
+    expectTypeOf(store.capped.stats()).toHaveProperty('messages');
+    expectTypeOf(store.capped.stats).not.toBeAny();
+    // @ts-expect-error another row
+    void (() => append(store, 'messages', { text: 'x' }));
+    // @ts-expect-error player is no array
+    void (() => createStore<Chat>()(capped({ player: { capacity: 5 } }, () => store.getState())));
+  });
+});
+
+const storage = (initial: Record<string, string> = {}): StateStorage & { kept: Record<string, string> } => {
+  const kept = { ...initial };
+  return {
+    kept,
+    getItem: (name) => kept[name] ?? null,
+    setItem: (name, value) => void (kept[name] = value),
+    removeItem: (name) => void delete kept[name],
+  };
+};
+
+interface Log {
+  messages: readonly Message[];
+  add: (message: Message) => void;
+}
+const tooMany = (): Record<string, string> => ({
+  log: JSON.stringify({ state: { messages: rows(1, 20) }, version: 0 }),
+});
+
+describe('capped among the middlewares', () => {
+  const options = (from: StateStorage) => ({ name: 'log', storage: createJSONStorage<Log>(() => from) });
+  it('within persist: caps what was stored, and stores what is capped', () => {
+    const kept = storage(tooMany());
+    const store = createStore<Log>()(
+      persist(
+        capped({ messages: { capacity: 5 } }, (set) => ({
+          messages: [],
+          add: (m) => set((s) => ({ messages: [...s.messages, m] })),
+        })),
+        options(kept),
+      ),
+    );
+    expect(numbers(store.getState())).toEqual(range(16, 20));
+    expect(Object.isFrozen(store.getState().messages)).toBe(true);
+    store.getState().add(row(21));
+    append(store, 'messages', row(22));
+    expect(JSON.parse(kept.kept['log'] ?? '').state.messages.map(({ n }: Message) => n)).toEqual(range(18, 22));
+  });
+
+  it('around persist: the same', () => {
+    const kept = storage(tooMany());
+    const store = createStore<Log>()(
+      capped(
+        { messages: { capacity: 5 } },
+        persist(
+          (set) => ({ messages: [] as readonly Message[], add: (m: Message) => append(set, 'messages', m) }),
+          options(kept),
+        ),
+      ),
+    );
+    expect(numbers(store.getState())).toEqual(range(16, 20));
+    store.getState().add(row(21));
+    expect(numbers(store.getState())).toEqual(range(17, 21));
+    expect(JSON.parse(kept.kept['log'] ?? '').state.messages).toHaveLength(5);
+  });
+
+  it('within a persist that is asynchronous: listeners never see more than the cap', async () => {
+    const kept = storage(tooMany());
+    const later: StateStorage = { ...kept, getItem: async (name) => kept.getItem(name) };
+    const store = createStore<Log>()(
+      persist(
+        capped({ messages: { capacity: 5 } }, () => ({ messages: [], add: () => undefined })),
+        options(later),
+      ),
+    );
+    const sizes: number[] = [];
+    store.subscribe((state) => sizes.push(state.messages.length));
+    await expect.poll(() => store.persist.hasHydrated()).toBe(true);
+    expect(numbers(store.getState())).toEqual(range(16, 20));
+    expect(Math.max(...sizes)).toBe(5);
+  });
+
+  it('within immer: pushes to a draft, also more than the cap, counted', () => {
+    const store = createStore<Log & { all: (m: Message[]) => void }>()(
+      immer(
+        capped({ messages: { capacity: 5 } }, (set) => ({
+          messages: [],
+          add: (m) => set((draft) => void draft.messages.push(m)),
+          all: (ms) => set((draft) => void draft.messages.push(...ms)),
+        })),
+      ),
+    );
+    let told = 0;
+    store.subscribe(() => ++told);
+    for (const message of rows(1, 7)) store.getState().add(message);
+    expect(told).toBe(7);
+    expect(numbers(store.getState())).toEqual(range(3, 7));
+    store.getState().all(rows(8, 20));
+    expect(numbers(store.getState())).toEqual(range(16, 20));
+    append(store, 'messages', row(21));
+    expect(numbers(store.getState())).toEqual(range(17, 21));
+    expect(store.capped.stats().messages).toMatchObject({
+      appended: 21,
+      evicted: { capacity: 16, cleared: 0, replaced: 0 },
+    });
+  });
+
+  it('around immer: the same', () => {
+    const store = createStore<Log>()(
+      capped(
+        { messages: { capacity: 5 } },
+        immer((set) => ({
+          messages: [] as Message[],
+          add: (m: Message) => set((draft) => void draft.messages.push(m)),
+        })),
+      ),
+    );
+    for (const message of rows(1, 7)) store.getState().add(message);
+    append(store, 'messages', ...rows(8, 9));
+    store.getState().add(row(10));
+    expect(numbers(store.getState())).toEqual(range(6, 10));
+    expect(store.capped.stats().messages).toMatchObject({
+      appended: 10,
+      evicted: { capacity: 5, cleared: 0, replaced: 0 },
+    });
+  });
+
+  it.each(['within', 'around'])('%s subscribeWithSelector: a selector is told of its field alone', (where) => {
+    const init = (set: (partial: Partial<Log>) => void): Log => ({ messages: [], add: () => set({}) });
+    const store =
+      where === 'within'
+        ? createStore<Log>()(subscribeWithSelector(capped({ messages: { capacity: 2 } }, init)))
+        : createStore<Log>()(capped({ messages: { capacity: 2 } }, subscribeWithSelector(init)));
+    const told: number[][] = [];
+    store.subscribe(
+      (state) => state.messages,
+      (messages) => told.push(messages.map(({ n }) => n)),
+    );
+    append(store, 'messages', ...rows(1, 3));
+    store.getState().add(row(0));
+    expect(told).toEqual([[2, 3]]);
+  });
+
+  it.each(['within', 'around'])('%s devtools: sends states, and caps a jump in time', (where) => {
+    const sent: { messages: readonly Message[] }[] = [];
+    let tell: (message: unknown) => void = () => undefined;
+    const connection = {
+      init: () => undefined,
+      send: (_: unknown, state: { messages: readonly Message[] }) => sent.push(state),
+      subscribe: (listener: typeof tell) => {
+        tell = listener;
+        return () => undefined;
+      },
+    };
+    const page = globalThis as { window?: unknown };
+    page.window = { __REDUX_DEVTOOLS_EXTENSION__: { connect: () => connection } };
+    try {
+      const init = (): Log => ({ messages: [], add: () => undefined });
+      const store =
+        where === 'within'
+          ? createStore<Log>()(devtools(capped({ messages: { capacity: 2 } }, init), { enabled: true }))
+          : createStore<Log>()(capped({ messages: { capacity: 2 } }, devtools(init, { enabled: true })));
+      append(store, 'messages', ...rows(1, 3));
+      expect(sent.at(-1)?.messages).toEqual(rows(2, 3));
+      tell({ type: 'DISPATCH', payload: { type: 'JUMP_TO_STATE' }, state: JSON.stringify({ messages: rows(1, 9) }) });
+      expect(numbers(store.getState())).toEqual([8, 9]);
+    } finally {
+      delete page.window;
+    }
+  });
+
+  it('in the deepest usual order: devtools, subscribeWithSelector, persist, immer', () => {
+    const kept = storage();
+    const store = createStore<Log>()(
+      devtools(
+        subscribeWithSelector(
+          persist(
+            immer(
+              capped({ messages: { capacity: 3 } }, (set) => ({
+                messages: [],
+                add: (m) => set((draft) => void draft.messages.push(m)),
+              })),
+            ),
+            options(kept),
+          ),
+        ),
+      ),
+    );
+    for (const message of rows(1, 5)) store.getState().add(message);
+    append(store, 'messages', row(6));
+    expect(numbers(store.getState())).toEqual([4, 5, 6]);
+    expect(JSON.parse(kept.kept['log'] ?? '').state.messages).toHaveLength(3);
+  });
+});
