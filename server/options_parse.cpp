@@ -115,6 +115,11 @@ std::vector<Row> serve_rows(Options& o) {
        Unit::bytes, 64 * kKiB, 64 * kTiB},
       {"Memory", "cache-memory", &o.cache_memory_bytes, "named caches, their tables included", Unit::bytes, 12 * kMiB,
        64 * kTiB},
+      {"Memory", "http-publish-bytes", &l.http_publish_bytes,
+       "body of a request that publishes; counted with --inbound-memory", Unit::bytes, kKiB, kGiB},
+      {"Memory", "idempotency-keys", &l.idempotency_keys_max,
+       "answers to requests with an Idempotency-Key that are remembered, ten minutes at most", Unit::count, 1,
+       1'000'000},
       {"Memory", "http-header-bytes", &l.http_header_bytes, "head of an HTTP request", Unit::bytes, 512, 8 * kKiB},
       {"Memory", "http-body-bytes", &l.http_body_bytes, "body of an HTTP request", Unit::bytes, 1, kKiB},
 

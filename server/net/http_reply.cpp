@@ -33,7 +33,9 @@ Row row(HttpError error) noexcept {
   return {};
 }
 
-std::string error_body(std::string_view code, std::string_view message, std::uint32_t retry_after_ms = 0) {
+}  // namespace
+
+std::string error_body(std::string_view code, std::string_view message, std::uint32_t retry_after_ms) {
   std::string body = R"({"error":{"code":")";
   body += code;
   body += R"(","message":)";
@@ -42,8 +44,6 @@ std::string error_body(std::string_view code, std::string_view message, std::uin
   body += "}}";
   return body;
 }
-
-}  // namespace
 
 std::string_view http_error_code(HttpError error) noexcept { return row(error).code; }
 http::status http_error_status(HttpError error) noexcept { return row(error).status; }
@@ -59,18 +59,12 @@ void set_common(http::fields& fields) {
 
 http::message_generator json_reply(const ReplyTo& to, http::status status, std::string body,
                                    std::uint32_t retry_after_ms) {
-  http::response<http::string_body> response(status, to.version);
-  set_common(response);
-  response.set(http::field::content_type, "application/json");
-  response.set(http::field::cache_control, "no-store");
-  if (status == http::status::method_not_allowed) response.set(http::field::allow, "GET, HEAD");
-  if (status == http::status::unauthorized) response.set(http::field::www_authenticate, "Bearer");
-  if (status == http::status::service_unavailable && retry_after_ms == 0) retry_after_ms = 1000;
-  if (retry_after_ms > 0) response.set(http::field::retry_after, std::to_string((retry_after_ms + 999) / 1000));
-  response.keep_alive(to.keep_alive);
-  response.content_length(body.size());
-  if (!to.head) response.body() = std::move(body);
-  return response;
+  ApiResponse response;
+  response.status = status;
+  response.body = std::move(body);
+  response.retry_after_ms = retry_after_ms;
+  if (status == http::status::method_not_allowed) response.allow = "GET, HEAD";
+  return api_reply(to, std::move(response));
 }
 
 http::message_generator error_reply(const ReplyTo& to, HttpError error, std::string_view message,
@@ -78,12 +72,31 @@ http::message_generator error_reply(const ReplyTo& to, HttpError error, std::str
   return json_reply(to, row(error).status, error_body(row(error).code, message, retry_after_ms), retry_after_ms);
 }
 
-http::message_generator auth_error_reply(const ReplyTo& to, Error error) {
+ApiResponse auth_refusal(Error error) {
   http::status status = http::status::unauthorized;
   if (error == Error::forbidden) status = http::status::forbidden;
   if (error == Error::overloaded) status = http::status::service_unavailable;
   if (error == Error::bad_field) status = http::status::bad_request;
-  return json_reply(to, status, error_body(error_code(error), auth_meaning(error)));
+  return ApiResponse::fail(status, error_code(error), auth_meaning(error));
+}
+
+http::message_generator auth_error_reply(const ReplyTo& to, Error error) { return api_reply(to, auth_refusal(error)); }
+
+http::message_generator api_reply(const ReplyTo& to, ApiResponse&& answer) {
+  http::response<http::string_body> response(answer.status, to.version);
+  set_common(response);
+  response.set(http::field::content_type, {answer.content_type.data(), answer.content_type.size()});
+  response.set(http::field::cache_control, "no-store");
+  if (!answer.allow.empty()) response.set(http::field::allow, answer.allow);
+  if (answer.replayed) response.set("Idempotency-Replayed", "true");
+  if (answer.status == http::status::unauthorized) response.set(http::field::www_authenticate, "Bearer");
+  if (answer.status == http::status::service_unavailable && answer.retry_after_ms == 0) answer.retry_after_ms = 1000;
+  if (answer.retry_after_ms > 0)
+    response.set(http::field::retry_after, std::to_string((answer.retry_after_ms + 999) / 1000));
+  response.keep_alive(to.keep_alive);
+  response.content_length(answer.body.size());
+  if (!to.head) response.body() = std::move(answer.body);
+  return response;
 }
 
 std::string error_text(HttpError error, std::string_view message) {

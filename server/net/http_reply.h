@@ -14,6 +14,8 @@
 
 #include <ringfence/error.h>
 
+#include "api/router.h"
+
 namespace ringfence {
 
 enum class HttpError : std::uint8_t {
@@ -48,6 +50,11 @@ boost::beast::http::message_generator error_reply(const ReplyTo& to, HttpError e
                                                   std::uint32_t retry_after_ms = 0);
 // Of Authenticator's errors: 401, but 403 for forbidden, 503 for overloaded, 400 for bad_field.
 boost::beast::http::message_generator auth_error_reply(const ReplyTo& to, Error error);
+// What a handler of the router has answered.
+boost::beast::http::message_generator api_reply(const ReplyTo& to, ApiResponse&& response);
+ApiResponse auth_refusal(Error error);
+// {"error":{"code","message","retry_after_ms"?}}
+std::string error_body(std::string_view code, std::string_view message, std::uint32_t retry_after_ms = 0);
 // error_reply as bytes, for a connection that gets no session. Connection: close.
 std::string error_text(HttpError error, std::string_view message);
 

@@ -1,119 +1,116 @@
 #include "net/http_service.h"
 
-#include <nlohmann/json.hpp>
-
+#include "api/channels_api.h"
+#include "api/connections_api.h"
+#include "api/publish_api.h"
 #include "auth/authenticator.h"
-#include "events/event_bus.h"
-#include "realtime/connection_manager.h"
-#include "tasks/task_registry.h"
+#include "monitoring/monitoring_api.h"
 
 namespace ringfence {
 
 namespace http = boost::beast::http;
-using Json = nlohmann::ordered_json;
+
+namespace {
+
+Role role_of(Access access) noexcept { return access == Access::admin ? Role::admin : Role::back_end; }
+
+// A body is JSON; without a Content-Type it is taken for that.
+bool is_json(std::string_view content_type) noexcept {
+  const std::string_view media = content_type.substr(0, content_type.find(';'));
+  return media.empty() || boost::beast::iequals({media.data(), media.size()}, "application/json") ||
+         boost::beast::iequals({media.data(), media.size()}, "application/json ");
+}
+
+std::string_view view(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
+
+}  // namespace
 
 HttpService::HttpService(const Options& options, const Ledger& ledger, const Services& services, const ChannelLog* log)
     : options_(options),
-      ledger_(ledger),
       services_(services),
       hub_(*services.hub),
-      log_(log),
-      files_(options.static_dir) {}
+      files_(options.static_dir),
+      monitoring_(std::make_unique<MonitoringApi>(options, ledger, services, *this, log)),
+      publishing_(std::make_unique<PublishApi>(hub_, *services.caches, options.limits.idempotency_keys_max,
+                                               options.limits.json_depth_max)),
+      channels_(std::make_unique<ChannelsApi>(hub_, services.events, options)),
+      connections_api_(std::make_unique<ConnectionsApi>(*services.connections, options.limits.json_depth_max)) {
+  monitoring_->add_routes(router_);
+  publishing_->add_routes(router_, options.limits.http_publish_bytes);
+  channels_->add_routes(router_);
+  connections_api_->add_routes(router_);
+}
 
-http::message_generator HttpService::answer(const Request& request, const ReplyTo& to) {
-  const std::string_view target(request.target().data(), request.target().size());
-  if (request.method() != http::verb::get && request.method() != http::verb::head) {
-    counters_.errors.fetch_add(1, std::memory_order_relaxed);
-    return error_reply(to, HttpError::method_not_allowed, "only GET and HEAD are answered here");
+HttpService::~HttpService() = default;
+
+bool HttpService::routed(std::string_view path) noexcept {
+  return path == "/metrics" || path == "/v1" || path.starts_with("/v1/");
+}
+
+std::uint64_t HttpService::body_bytes_max(http::verb method, std::string_view target) const {
+  const Route* const route = router_.find(method, target.substr(0, target.find('?')), nullptr);
+  return route && route->body_bytes_max > 0 ? route->body_bytes_max : options_.limits.http_body_bytes;
+}
+
+ApiResponse HttpService::answer_api(Request& request, const Route* route, std::string_view parameter) {
+  const std::string_view target = view(request.target());
+  ApiRequest asked;
+  asked.target = target;
+  asked.parameter = parameter;
+  if (route->access != Access::open) {
+    auto known = services_.auth->require(credentials_of(request), role_of(route->access));
+    if (!known) {
+      hub_.count_refused(known.error());
+      return auth_refusal(known.error());
+    }
+    asked.identity = std::move(known).value();
   }
-  const std::string_view path = target.substr(0, target.find('?'));
-  if (path == "/v1/health")
-    return json_reply(to,
-                      stopping_.load(std::memory_order_relaxed) ? http::status::service_unavailable : http::status::ok,
-                      health_json());
+  if (route->body_bytes_max > 0 && !is_json(view(request[http::field::content_type])))
+    return ApiResponse::fail(http::status::unsupported_media_type, "unsupported_media_type",
+                             "the body of this request is application/json");
+  asked.idempotency_key = view(request["Idempotency-Key"]);
+  asked.body = std::move(request.body());
+  return Router::call(*route, asked);
+}
+
+// Which admin routes there are is told to admins alone.
+ApiResponse HttpService::answer_unknown(const Request& request, std::string_view path) {
   if (path.starts_with("/v1/monitoring/")) {
     if (const auto known = services_.auth->require(credentials_of(request), Role::admin); !known) {
       hub_.count_refused(known.error());
-      counters_.errors.fetch_add(1, std::memory_order_relaxed);
-      return auth_error_reply(to, known.error());
+      return auth_refusal(known.error());
     }
   }
-  if (path == "/v1/monitoring/ledger") return json_reply(to, http::status::ok, ledger_json());
-  if (path == "/v1/monitoring/eventbus")
-    return json_reply(to, http::status::ok, event_bus_json(services_.events->stats()));
-  if (path == "/v1/monitoring/tasks") return json_reply(to, http::status::ok, tasks_json(services_.tasks->stats()));
-  if (path == "/v1" || path.starts_with("/v1/")) {
+  return router_.answer_unknown(path);
+}
+
+HttpService::Answer HttpService::answer(Request& request, const ReplyTo& to) {
+  const std::string_view target = view(request.target());
+  const std::string_view path = target.substr(0, target.find('?'));
+  if (!routed(path)) {
+    if (request.method() == http::verb::get || request.method() == http::verb::head)
+      return {files_.open(to, target, view(request[http::field::if_none_match])), 0};
     counters_.errors.fetch_add(1, std::memory_order_relaxed);
-    if (path == "/v1/ws") return error_reply(to, HttpError::bad_request, "a WebSocket upgrade is expected here");
-    return error_reply(to, HttpError::not_found, "there is nothing at this path");
+    return {error_reply(to, HttpError::method_not_allowed, "only GET and HEAD are answered here"), 0};
   }
-  const auto etag = request[http::field::if_none_match];
-  return files_.open(to, target, {etag.data(), etag.size()});
-}
-
-std::string HttpService::health_json() const {
-  const HubStats stats = hub_.stats();
-  const ConnectionStats connected = services_.connections->stats();
-  const auto up = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started_);
-  const auto get = [](const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
-  Json refused = Json::object();
-  for (std::size_t i = 0; i < kErrorCount; ++i)
-    if (stats.refused[i] > 0) refused[std::string(error_code(static_cast<Error>(i)))] = stats.refused[i];
-  return Json{
-      {"status", stopping_.load(std::memory_order_relaxed) ? "stopping" : "ok"},
-      {"version", RINGFENCE_VERSION},
-      {"uptime_s", static_cast<double>(up.count()) / 1000},
-      {"threads", hub_.shards()},
-      {"connections", stats.connections},
-      {"connections_total", stats.connections_total},
-      {"channels", stats.channels},
-      {"subscriptions", stats.subscriptions},
-      {"published", stats.published},
-      {"delivered", stats.delivered},
-      {"delivered_bytes", stats.delivered_bytes},
-      {"messages", stats.messages},
-      {"flushes", stats.flushes},
-      {"gaps", stats.gaps},
-      {"missed", stats.missed},
-      {"waits_for_memory", stats.waits_for_memory},
-      {"closed",
-       {{"stalled", stats.stalled_closed},
-        {"dead", stats.dead_closed},
-        {"errors", stats.errors_closed},
-        {"auth", stats.auth_closed},
-        {"idle", stats.idle_closed},
-        {"invalid_utf8", stats.invalid_utf8}}},
-      {"closed_recently", connected.closed_recently},
-      {"log_lines_dropped", log_ ? log_->dropped() : 0},
-      {"refused", refused},
-      {"http",
-       {{"requests", get(counters_.requests)},
-        {"errors", get(counters_.errors)},
-        {"timeouts", get(counters_.timeouts)},
-        {"connections_refused", get(counters_.refused)},
-        {"accept_errors", get(counters_.accept_errors)}}},
+  std::string_view parameter;
+  const Route* const route = router_.find(request.method(), path, &parameter);
+  ApiResponse response;
+  if (route)
+    response = answer_api(request, route, parameter);
+  else if (path == "/v1/ws")
+    response = ApiResponse::fail(http::status::bad_request, "bad_request", "a WebSocket upgrade is expected here");
+  else
+    response = answer_unknown(request, path);
+  // Large answers are counted until they are sent, as large bodies are until they are read.
+  std::uint64_t counted_bytes = response.body.size() > kAnswerBytesFree ? response.body.size() : 0;
+  if (counted_bytes > 0 && !hub_.inbound().try_add(counted_bytes)) {
+    counted_bytes = 0;
+    hub_.count_refused(Error::overloaded);
+    response = ApiResponse::fail(Error::overloaded, "there is no memory for so large an answer now");
   }
-      .dump();
-}
-
-std::string HttpService::ledger_json() const {
-  Json rows = Json::array();
-  for (const LedgerRow& row : ledger_.rows()) {
-    Json evicted = Json::object();
-    for (std::size_t i = 0; i < kEvictionCount; ++i)
-      evicted[std::string(eviction_name(static_cast<Eviction>(i)))] = row.evicted[i];
-    rows.push_back({{"name", row.name},
-                    {"used_bytes", row.used_bytes},
-                    {"capacity_bytes", row.capacity_bytes},
-                    {"high_water_mark_bytes", row.high_water_mark_bytes},
-                    {"refused", row.refused},
-                    {"evicted", evicted}});
-  }
-  return Json{{"budget_bytes", options_.memory_budget_bytes},
-              {"worst_case_bytes", ledger_.worst_case_bytes()},
-              {"used_bytes", ledger_.used_bytes()},
-              {"accounts", rows}}
-      .dump();
+  if (response.status >= http::status::bad_request) counters_.errors.fetch_add(1, std::memory_order_relaxed);
+  return {api_reply(to, std::move(response)), counted_bytes};
 }
 
 }  // namespace ringfence

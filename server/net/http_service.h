@@ -1,17 +1,16 @@
 // HttpService: what all HTTP sessions share, and the routes: which request gets which answer.
 //
-//   GET /v1/health             status, version, uptime, counts
-//   GET /v1/monitoring/ledger  every bound: used, capacity, refused, evicted; the worst case against the budget
-//   GET /v1/monitoring/eventbus, /tasks  see events/event_stats.h, tasks/task_registry.h
-//   GET /v1/ws                 a WebSocket (the session hands itself over)
-//   GET, HEAD of all else      static files
+//   /metrics, /v1/...       by the router: monitoring/, api/
+//   GET /v1/ws              a WebSocket (the session hands itself over)
+//   GET, HEAD of all else   static files
 //
-// Owns     nothing but the folder's path; options, hub, ledger and log outlive it.
-// Threads  const, any thread.
+// Owns     the routes and what answers them; options, services, ledger and log outlive it.
+// Threads  any thread.
+// Bounds   answers above kAnswerBytesFree are counted as inbound memory until they are sent; full: overloaded.
 #pragma once
 
 #include <atomic>
-#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -20,7 +19,7 @@
 
 #include <ringfence/ledger.h>
 
-#include "log.h"
+#include "api/router.h"
 #include "net/http_reply.h"
 #include "net/static_files.h"
 #include "options.h"
@@ -28,6 +27,12 @@
 #include "services.h"
 
 namespace ringfence {
+
+class ChannelLog;
+class ChannelsApi;
+class ConnectionsApi;
+class MonitoringApi;
+class PublishApi;
 
 // Of the listener and the HTTP sessions.
 struct HttpCounters {
@@ -45,28 +50,43 @@ class HttpService {
   // `log` is null without --log-channel.
   HttpService(const Options& options, const Ledger& ledger, const Services& services, const ChannelLog* log);
 
-  // The answer to a request that is no upgrade.
-  boost::beast::http::message_generator answer(const Request& request, const ReplyTo& to);
+  ~HttpService();
 
-  std::string health_json() const;
-  std::string ledger_json() const;
+  struct Answer {
+    boost::beast::http::message_generator message;
+    std::uint64_t counted_bytes;  // of the hub's inbound account: to be given back when it is sent
+  };
+  // The answer to a request that is no upgrade. Takes its body.
+  Answer answer(Request& request, const ReplyTo& to);
+  // The most that the body of such a request may have.
+  std::uint64_t body_bytes_max(boost::beast::http::verb method, std::string_view target) const;
 
   std::optional<ConnectionSlot> try_connect() { return hub_.try_connect(); }
   std::uint64_t connections() const { return hub_.stats().connections; }
   const Options& options() const noexcept { return options_; }
   HttpCounters& counters() noexcept { return counters_; }
+  const HttpCounters& counters() const noexcept { return counters_; }
+  bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
   void set_stopping() noexcept { stopping_.store(true, std::memory_order_relaxed); }
 
  private:
+  static constexpr std::size_t kAnswerBytesFree = 4 * 1024;
+
+  static bool routed(std::string_view path) noexcept;
+  ApiResponse answer_unknown(const Request& request, std::string_view path);
+  ApiResponse answer_api(Request& request, const Route* route, std::string_view parameter);
+
   const Options& options_;
-  const Ledger& ledger_;
   const Services& services_;
   Hub& hub_;
-  const ChannelLog* const log_;
   const StaticFiles files_;
-  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::atomic<bool> stopping_{false};
   HttpCounters counters_;
+  Router router_;
+  const std::unique_ptr<MonitoringApi> monitoring_;
+  const std::unique_ptr<PublishApi> publishing_;
+  const std::unique_ptr<ChannelsApi> channels_;
+  const std::unique_ptr<ConnectionsApi> connections_api_;
 };
 
 }  // namespace ringfence

@@ -95,18 +95,53 @@ void HttpSession::take_head() {
 
   parser_.emplace();
   parser_->header_limit(limits.http_header_bytes + 8);  // we have looked; the parser counts a little differently
-  parser_->body_limit(limits.http_body_bytes);
+  parser_->body_limit(std::max<std::uint64_t>(limits.http_body_bytes, limits.http_publish_bytes));
   parser_->eager(true);
   enter(State::body);
   ErrorCode error;
   const std::size_t used = parser_->put(asio::buffer(text.data(), head_bytes + 4), error);
   buffered_ -= skipped + used;
   std::memmove(buffer_.get(), text.data() + used, buffered_);
-  if (error == http::error::body_limit)
-    return refuse(HttpError::body_too_large,
-                  "the body of a request may have " + std::to_string(limits.http_body_bytes) + " bytes");
+  if (error == http::error::body_limit) return refuse_body(limits.http_publish_bytes);
   if (error && error != http::error::need_more) return refuse(HttpError::bad_request, error.message());
+  if (parser_->is_header_done() && !room_for_body()) return;
   take_body();
+}
+
+// Is so large a body taken on this route, and is there memory for it? If not, that was answered.
+bool HttpSession::room_for_body() {
+  const auto& head = parser_->get();
+  body_bytes_max_ = service_.body_bytes_max(head.method(), view(head.target()));
+  const auto length = parser_->content_length();
+  if (length && *length > body_bytes_max_) {
+    refuse_body(body_bytes_max_);
+    return false;
+  }
+  parser_->body_limit(body_bytes_max_);
+  if (!length && !parser_->chunked()) return true;
+  // Of a chunked one only the limit is known, and its string may be twice as large as what is in it.
+  const std::uint64_t bytes = length ? *length : 2 * body_bytes_max_;
+  if (bytes <= 2 * shard_.hub().limits().http_body_bytes || count_bytes(bytes)) return true;
+  shard_.hub().count_refused(Error::overloaded);
+  service_.counters().errors.fetch_add(1, std::memory_order_relaxed);
+  reply(api_reply({.version = 11, .keep_alive = false, .head = false},
+                  ApiResponse::fail(Error::overloaded, "there is no memory for so large a body now")),
+        false);
+  return false;
+}
+
+bool HttpSession::count_bytes(std::uint64_t bytes) {
+  if (!shard_.hub().inbound().try_add(bytes)) return false;
+  counted_bytes_ += bytes;
+  return true;
+}
+
+void HttpSession::release_bytes() noexcept {
+  if (counted_bytes_ > 0) shard_.hub().inbound().sub(std::exchange(counted_bytes_, 0));
+}
+
+void HttpSession::refuse_body(std::uint64_t bytes_max) {
+  refuse(HttpError::body_too_large, "the body of this request may have " + std::to_string(bytes_max) + " bytes");
 }
 
 void HttpSession::take_body() {
@@ -116,9 +151,7 @@ void HttpSession::take_body() {
     const std::size_t used = parser_->put(asio::buffer(buffer_.get(), buffered_), error);
     buffered_ -= used;
     std::memmove(buffer_.get(), buffer_.get() + used, buffered_);
-    if (error == http::error::body_limit)
-      return refuse(HttpError::body_too_large, "the body of a request may have " +
-                                                   std::to_string(shard_.hub().limits().http_body_bytes) + " bytes");
+    if (error == http::error::body_limit) return refuse_body(body_bytes_max_);
     if (error == http::error::need_more) {
       if (buffered_ == buffer_capacity_ && buffer_capacity_ >= shard_.hub().limits().http_header_bytes)
         return refuse(HttpError::bad_request, "a chunk's head is too long");
@@ -141,7 +174,10 @@ void HttpSession::take_request() {
   const std::string_view target(request.target().data(), request.target().size());
   if (target.substr(0, target.find('?')) == "/v1/ws" && boost::beast::websocket::is_upgrade(request))
     return upgrade(std::move(request), to);
-  reply(service_.answer(request, to), to.keep_alive);
+  HttpService::Answer answer = service_.answer(request, to);
+  release_bytes();  // of the body
+  counted_bytes_ = answer.counted_bytes;
+  reply(std::move(answer.message), to.keep_alive);
 }
 
 // Whether this may become a WebSocket at all; admit() then asks who it is.
@@ -232,6 +268,7 @@ void HttpSession::reply(http::message_generator&& message, bool keep_alive) {
 void HttpSession::write() {
   if (message_->is_done()) {
     message_.reset();
+    release_bytes();
     if (keep_alive_ && !shard_.stopping()) return next_request();
     // The client may still be sending: closing now would reset the connection and lose the answer on its way.
     ErrorCode ignored;
@@ -285,6 +322,7 @@ void HttpSession::end() {
   if (shard_hook.is_linked()) shard_hook.unlink();
   ErrorCode ignored;
   socket_.close(ignored);  // the operation in flight ends with an error and lets go of us
+  release_bytes();
   slot_.reset();
 }
 

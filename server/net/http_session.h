@@ -55,6 +55,10 @@ class HttpSession final : public ShardSession,
   void read();
   void on_read(ErrorCode error, std::size_t bytes);
   void take_head();
+  bool room_for_body();
+  bool count_bytes(std::uint64_t bytes);
+  void release_bytes() noexcept;
+  void refuse_body(std::uint64_t bytes_max);
   void take_body();
   void take_request();
   void upgrade(Parser::value_type&& request, const ReplyTo& to);
@@ -79,6 +83,8 @@ class HttpSession final : public ShardSession,
   std::unique_ptr<char[]> buffer_;
   std::size_t buffer_capacity_ = 0;
   std::size_t buffered_ = 0;
+  std::uint64_t body_bytes_max_ = 0;  // of the request under way
+  std::uint64_t counted_bytes_ = 0;   // of the inbound account: a large body, then a large answer
   std::optional<Parser> parser_;
   std::optional<boost::beast::http::message_generator> message_;
 };

@@ -214,12 +214,9 @@ Problem read_op(const MessageFields& fields, Op& op) {
   return problem(Error::unknown_op, "there is no such op");
 }
 
-}  // namespace
-
-std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t depth_max, Request& out,
-                                          std::size_t string_chars_max) {
+// All of the message is one object.
+Problem read_object(std::span<char> message, std::uint32_t depth_max, MessageFields& fields) {
   const std::string_view text(message.data(), message.size());
-  MessageFields fields(kNames);
   std::size_t position = 0;
   std::optional<JsonFault> fault = fields.read(text, position, 0, depth_max);
   if (!fault) {
@@ -228,7 +225,24 @@ std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t
   }
   if (fault)
     return problem(Error::bad_json, "at byte " + std::to_string(fault->position) + ": " + std::string(fault->what));
+  return std::nullopt;
+}
 
+}  // namespace
+
+std::optional<RequestError> parse_publish(std::span<char> object, std::uint32_t depth_max, Request& out) {
+  MessageFields fields(kNames);
+  if (auto found = read_object(object, depth_max, fields)) return found;
+  out = Request{};
+  out.op = Op::publish;
+  if (!fields.given_twice().empty()) return bad(fields.given_twice(), "is given twice");
+  return read_publish(fields, object, out);
+}
+
+std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t depth_max, Request& out,
+                                          std::size_t string_chars_max) {
+  MessageFields fields(kNames);
+  if (auto found = read_object(message, depth_max, fields)) return found;
   out = Request{};
   Problem found = read_id(fields, out.id);
   if (!found && fields.longest_chars() > string_chars_max)

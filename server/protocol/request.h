@@ -42,4 +42,7 @@ struct RequestError {
 std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t depth_max, Request& out,
                                           std::size_t string_chars_max = std::numeric_limits<std::size_t>::max());
 
+// The fields of a `publish` alone, as back ends send them over HTTP: an object with `channel`, `type?` and `data`.
+std::optional<RequestError> parse_publish(std::span<char> object, std::uint32_t depth_max, Request& out);
+
 }  // namespace ringfence

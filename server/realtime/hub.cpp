@@ -1,5 +1,6 @@
 #include "realtime/hub.h"
 
+#include <algorithm>
 #include <bit>
 #include <random>
 #include <utility>
@@ -87,6 +88,29 @@ ChannelPtr Hub::find(std::string_view name) {
   const std::shared_lock lock(stripe.mutex);
   const auto found = stripe.channels.find(name);
   return found == stripe.channels.end() ? nullptr : *found;
+}
+
+std::vector<std::string> Hub::channel_names(std::string_view pattern, std::string_view after,
+                                            std::size_t names_max) const {
+  const bool prefix = pattern.ends_with('*');
+  const std::string_view stem = prefix ? pattern.substr(0, pattern.size() - 1) : pattern;
+  std::vector<std::string> names;  // a heap with the last name on top, once it is full
+  for (const Stripe& stripe : stripes_) {
+    const std::shared_lock lock(stripe.mutex);
+    for (const ChannelPtr& channel : stripe.channels) {
+      const std::string_view name = channel->name();
+      if (name <= after || (prefix ? !name.starts_with(stem) : name != stem)) continue;
+      if (names.size() == names_max) {
+        if (names_max == 0 || name >= names.front()) continue;
+        std::pop_heap(names.begin(), names.end());
+        names.pop_back();
+      }
+      names.emplace_back(name);
+      std::push_heap(names.begin(), names.end());
+    }
+  }
+  std::sort_heap(names.begin(), names.end());
+  return names;
 }
 
 Result<ChannelPtr> Hub::find_or_create(std::string_view name) {

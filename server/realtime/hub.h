@@ -13,10 +13,12 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <string>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
@@ -110,6 +112,10 @@ class Hub {
   // The channel, created if it is not there: too_many_channels. Its `forgotten` must be looked at under its mutex.
   Result<ChannelPtr> find_or_create(std::string_view name);
   ChannelPtr find(std::string_view name);
+  // The names that match a pattern (auth/identity.h) and come behind `after`, in order, `names_max` at most. Looks at all
+  // channels, each stripe of the table under its shared lock in turn: a publish is not held up, but to create one.
+  std::vector<std::string> channel_names(std::string_view pattern, std::string_view after = {},
+                                         std::size_t names_max = std::numeric_limits<std::size_t>::max()) const;
   // Record memory, taken from the oldest records of channels if need be; empty if readers hold all of it.
   SegmentRef acquire(std::uint64_t allocated_bytes);
   // True if record memory was refused within the last two seconds: slow readers have to go.

@@ -1,0 +1,40 @@
+// Looking at channels over HTTP, for back ends (protocol.md, "HTTP for back ends"):
+//
+//   GET /v1/history?channel=&after=&limit=&epoch=  the answer of the `history` op
+//   GET /v1/channels?pattern=&after=&limit=        names in order, a page at a time, with what each holds
+//   GET /v1/info                                   the server, its limits and its totals
+//
+// Threads  any. A page locks each of its channels once, for a look at its numbers; no lock is held over several.
+// Bounds   history: limits.frame_bytes of events; a page: kPageMax channels.
+// Errors   bad_field, missing_field, bad_channel, no_such_channel, seq_in_future, overloaded.
+#pragma once
+
+#include <chrono>
+
+#include "api/router.h"
+#include "options.h"
+#include "realtime/hub.h"
+
+namespace ringfence {
+
+class ChannelsApi {
+ public:
+  static constexpr std::size_t kPageMax = 1'000;
+  static constexpr std::size_t kPageDefault = 100;
+
+  // `events` may be null; the others outlive it.
+  ChannelsApi(Hub& hub, EventBus* events, const Options& options) : hub_(hub), events_(events), options_(options) {}
+
+  void add_routes(Router& router);
+
+ private:
+  ApiResponse history(const ApiRequest& request);
+  ApiResponse channels(const ApiRequest& request);
+  ApiResponse info() const;
+
+  Hub& hub_;
+  EventBus* const events_;
+  const Options& options_;
+};
+
+}  // namespace ringfence

@@ -1,0 +1,212 @@
+#include "api/publish_api.h"
+
+#include <algorithm>
+#include <functional>
+#include <span>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "auth/identity.h"
+#include "options.h"
+#include "protocol/json.h"
+#include "protocol/meaning.h"
+#include "protocol/request.h"
+
+namespace ringfence {
+
+namespace http = boost::beast::http;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::uint64_t kAnswerBytesMean = 512;
+
+bool good_key(std::string_view key) noexcept {
+  return key.size() <= PublishApi::kKeyBytesMax &&
+         std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
+ApiResponse bad_json(const JsonFault& fault) {
+  return ApiResponse::fail(http::status::bad_request, "bad_json",
+                           "at byte " + std::to_string(fault.position) + ": " + std::string(fault.what));
+}
+
+// The elements of a JSON array that was checked as a whole.
+std::vector<std::span<char>> elements_of(std::string& array, std::uint32_t depth_max) {
+  std::vector<std::span<char>> elements;
+  const std::string_view text = array;
+  std::size_t at = text.find('[') + 1;
+  for (;;) {
+    at = text.find_first_not_of(" \t\r\n,", at);
+    if (text[at] == ']') return elements;
+    JsonValue value;
+    if (scan_json(text, at, 1, depth_max, value)) return elements;
+    elements.emplace_back(array.data() + (value.text.data() - text.data()), value.text.size());
+  }
+}
+
+Json told(std::string_view code, std::string_view message) { return {{"code", code}, {"message", message}}; }
+
+}  // namespace
+
+PublishApi::PublishApi(Hub& hub, CacheManager& caches, std::size_t keys_max, std::uint32_t json_depth_max)
+    : hub_(hub), json_depth_max_(json_depth_max) {
+  CacheOptions<std::string, AnswerPtr> options;
+  options.name = "idempotency_keys";
+  options.entries = keys_max;
+  options.bytes = keys_max * kAnswerBytesMean;
+  options.ttl_ms = kKeyTtlMs;
+  options.bytes_of = [](const std::string& key, const AnswerPtr& answer) {
+    return key.size() + sizeof(Answer) + 32 + answer->body.size();
+  };
+  auto created = caches.create(std::move(options));
+  if (!created) throw UsageError("--idempotency-keys: the answers do not fit into --cache-memory");
+  answers_ = std::move(created).value();
+}
+
+void PublishApi::add_routes(Router& router, std::uint64_t body_bytes_max) {
+  router.add({http::verb::post, "/v1/publish", Access::back_end, body_bytes_max,
+              [this](ApiRequest& request) { return once(request, &PublishApi::publish); }});
+  router.add({http::verb::post, "/v1/broadcast", Access::back_end, body_bytes_max,
+              [this](ApiRequest& request) { return once(request, &PublishApi::broadcast); }});
+}
+
+ApiResponse PublishApi::once(ApiRequest& request, Handler handler) {
+  if (request.idempotency_key.empty()) return (this->*handler)(request);
+  if (!good_key(request.idempotency_key))
+    return ApiResponse::fail(http::status::bad_request, "bad_idempotency_key",
+                             "an Idempotency-Key is at most 128 printable characters without spaces");
+  // Of one back end: another one may choose the same keys. The path is part of what was asked.
+  std::string key = request.identity ? request.identity->user : std::string();
+  key.append(1, '\n').append(request.idempotency_key);
+  const std::size_t body_hash =
+      std::hash<std::string_view>()(request.body) ^ std::hash<std::string_view>()(request.target) << 1;
+  bool computed = false;
+  const auto answer = answers_->get_or_compute(key, [&]() -> Result<Timed<AnswerPtr>> {
+    computed = true;
+    ApiResponse made = (this->*handler)(request);
+    // What could not be done now is to be tried again under the same key.
+    const bool final = made.status != http::status::service_unavailable;
+    return Timed<AnswerPtr>{
+        std::make_shared<const Answer>(Answer{body_hash, made.status, std::move(made.body), made.retry_after_ms}),
+        final ? kKeyTtlMs : 0};
+  });
+  if (!answer)
+    return ApiResponse::fail(Error::overloaded, "the first request with this Idempotency-Key is still at work");
+  if ((*answer)->body_hash != body_hash)
+    return ApiResponse::fail(http::status::unprocessable_entity, "idempotency_key_reused",
+                             "this Idempotency-Key came with another request before");
+  ApiResponse response;
+  response.status = (*answer)->status;
+  response.body = (*answer)->body;
+  response.retry_after_ms = (*answer)->retry_after_ms;
+  response.replayed = !computed;
+  return response;
+}
+
+ApiResponse PublishApi::publish(ApiRequest& request) {
+  if (!valid_utf8(request.body)) return ApiResponse::fail(http::status::bad_request, "bad_json", "not UTF-8");
+  const std::size_t first = request.body.find_first_not_of(" \t\r\n");
+  if (first != std::string::npos && request.body[first] == '[') return publish_many(request);
+  Request event;
+  if (const auto fault = parse_publish(request.body, json_depth_max_, event)) {
+    hub_.count_refused(fault->code);
+    return ApiResponse::fail(fault->code, fault->message);
+  }
+  const auto seq = hub_.publish(event.channel, event.type, event.data);
+  if (!seq) return ApiResponse::fail(seq.error(), {});
+  ApiResponse response;
+  response.body = Json{{"channel", event.channel}, {"seq", *seq}}.dump();
+  return response;
+}
+
+// Each event stands for itself: one that is refused is told at its place, and does not hold up the others.
+ApiResponse PublishApi::publish_many(ApiRequest& request) {
+  if (const auto fault = check_json(request.body, json_depth_max_ + 1)) {
+    hub_.count_refused(Error::bad_json);
+    return bad_json(*fault);
+  }
+  const auto elements = elements_of(request.body, json_depth_max_ + 1);
+  if (elements.size() > kEventsMax)
+    return ApiResponse::fail(http::status::payload_too_large, "too_many_events",
+                             "one request takes at most " + std::to_string(kEventsMax) + " events");
+  Json results = Json::array();
+  std::size_t refused = 0;
+  for (const std::span<char> element : elements) {
+    Request event;
+    const auto fault = parse_publish(element, json_depth_max_, event);
+    if (fault) hub_.count_refused(fault->code);
+    const auto seq = fault ? Result<std::uint64_t>(fault->code) : hub_.publish(event.channel, event.type, event.data);
+    if (seq) {
+      results.push_back({{"channel", event.channel}, {"seq", *seq}});
+      continue;
+    }
+    ++refused;
+    results.push_back({{"error", told(error_code(seq.error()),
+                                      fault ? std::string_view(fault->message) : error_meaning(seq.error()))}});
+  }
+  ApiResponse response;
+  response.body =
+      Json{{"published", elements.size() - refused}, {"refused", refused}, {"results", std::move(results)}}.dump();
+  return response;
+}
+
+// {"channels": [name, ...] or "pattern": "room:*", "type"?, "data"}
+ApiResponse PublishApi::broadcast(ApiRequest& request) {
+  if (!valid_utf8(request.body)) return ApiResponse::fail(http::status::bad_request, "bad_json", "not UTF-8");
+  if (const auto fault = check_json(request.body, json_depth_max_)) {
+    hub_.count_refused(Error::bad_json);
+    return bad_json(*fault);
+  }
+  const auto bad = [&](Error code, std::string_view message) {
+    hub_.count_refused(code);
+    return ApiResponse::fail(code, message);
+  };
+  // `data` is taken as it was sent, so that a number keeps its digits; the rest is read without it.
+  const std::size_t begin = request.body.find_first_not_of(" \t\r\n");
+  if (request.body[begin] != '{') return bad(Error::bad_json, "not a JSON object");
+  if (request.body.find_first_not_of(" \t\r\n", begin + 1) == request.body.find('}'))
+    return bad(Error::missing_field, "`data` is missing");
+  std::string event = R"({"channel":"a",)";
+  event.append(request.body, begin + 1);
+  Request parsed;
+  if (const auto fault = parse_publish(event, json_depth_max_, parsed)) return bad(fault->code, fault->message);
+  std::string rest = event;
+  rest.replace(static_cast<std::size_t>(parsed.data.data() - event.data()), parsed.data.size(), "null");
+  const Json body = Json::parse(rest, nullptr, false);
+  if (!body.is_object()) return bad(Error::bad_json, "a number is too large");
+  if (body.contains("channels") == body.contains("pattern"))
+    return bad(Error::missing_field, "one of `channels` and `pattern` is needed");
+  std::vector<std::string> names;
+  if (body.contains("channels")) {
+    if (!body["channels"].is_array()) return bad(Error::bad_field, "`channels` is not an array");
+    if (body["channels"].size() > kEventsMax)
+      return ApiResponse::fail(http::status::payload_too_large, "too_many_events",
+                               "one request takes at most " + std::to_string(kEventsMax) + " channels");
+    for (const Json& name : body["channels"]) {
+      if (!name.is_string() || !valid_channel_name(name.get_ref<const std::string&>()))
+        return bad(Error::bad_channel, {});
+      names.push_back(name.get<std::string>());
+    }
+  } else {
+    if (!body["pattern"].is_string() || !valid_pattern(body["pattern"].get_ref<const std::string&>()))
+      return bad(Error::bad_field, "`pattern` is not a channel name, or a beginning of one and *");
+    names = hub_.channel_names(body["pattern"].get_ref<const std::string&>());
+  }
+
+  Json refused = Json::object();
+  std::size_t count = 0;
+  for (const std::string& name : names) {
+    const auto seq = hub_.publish(name, parsed.type, parsed.data);
+    if (seq)
+      ++count;
+    else
+      refused[name] = told(error_code(seq.error()), error_meaning(seq.error()));
+  }
+  ApiResponse response;
+  response.body = Json{{"published", count}, {"refused", std::move(refused)}}.dump();
+  return response;
+}
+
+}  // namespace ringfence

@@ -1,0 +1,202 @@
+#include "monitoring/metrics.h"
+
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "caching/cache_manager.h"
+#include "events/event_bus.h"
+#include "events/event_stats.h"
+#include "net/http_service.h"
+#include "realtime/connection_manager.h"
+#include "realtime/hub.h"
+#include "tasks/task_registry.h"
+
+namespace ringfence {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+class Page {
+ public:
+  // Begins a metric; what follows belongs to it.
+  Page& counter(std::string name, std::string help) { return begin(MetricType::Counter, "_total", name, help); }
+  Page& gauge(std::string name, std::string help) { return begin(MetricType::Gauge, "", name, help); }
+
+  Page& add(std::uint64_t value, Labels labels = {}) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    const auto number = static_cast<double>(value);
+    MetricFamily& family = families_.back();
+    if (family.type == MetricType::Counter)
+      metric.counter.value = number;
+    else
+      metric.gauge.value = number;
+    family.metric.push_back(std::move(metric));
+    return *this;
+  }
+
+  std::string text() const {
+    std::ostringstream out;
+    prometheus::TextSerializer().Serialize(out, families_);
+    return std::move(out).str();
+  }
+
+ private:
+  Page& begin(MetricType type, const char* suffix, const std::string& name, std::string& help) {
+    MetricFamily family;
+    family.name = "ringfence_" + name + suffix;
+    family.help = std::move(help);
+    family.type = type;
+    families_.push_back(std::move(family));
+    return *this;
+  }
+
+  std::vector<MetricFamily> families_;
+};
+
+Labels label(std::string name, std::string_view value) { return {{std::move(name), std::string(value)}}; }
+
+std::uint64_t read(const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); }
+
+void add_bounds(Page& page, const MetricsSources& from) {
+  const auto rows = from.ledger.rows();
+  page.gauge("memory_budget_bytes", "The most that the sum of all bounds may be (--memory-budget).")
+      .add(from.memory_budget_bytes);
+  page.gauge("memory_worst_case_bytes", "The sum of the capacities of all bounds.").add(from.ledger.worst_case_bytes());
+  const auto each = [&](std::uint64_t LedgerRow::* field) {
+    for (const LedgerRow& row : rows) page.add(row.*field, label("account", row.name));
+  };
+  page.gauge("bound_used_bytes", "What a bounded structure holds now.");
+  each(&LedgerRow::used_bytes);
+  page.gauge("bound_capacity_bytes", "What it may hold at most.");
+  each(&LedgerRow::capacity_bytes);
+  page.gauge("bound_high_water_mark_bytes", "The most that it has held.");
+  each(&LedgerRow::high_water_mark_bytes);
+  page.counter("bound_refused", "Requests for memory that the bound refused.");
+  each(&LedgerRow::refused);
+  page.counter("evicted", "What left a bounded structure by itself, by reason.");
+  for (const LedgerRow& row : rows)
+    for (std::size_t i = 0; i < kEvictionCount; ++i)
+      if (row.evicted[i] > 0)
+        page.add(row.evicted[i],
+                 {{"account", row.name}, {"reason", std::string(eviction_name(static_cast<Eviction>(i)))}});
+}
+
+void add_hub(Page& page, const HubStats& stats) {
+  page.gauge("sockets", "Open connections, of HTTP and WebSocket.").add(stats.connections);
+  page.counter("sockets_accepted", "Connections accepted.").add(stats.connections_total);
+  page.gauge("channels", "Channels with a history.").add(stats.channels);
+  page.gauge("subscriptions", "Subscriptions of WebSockets.").add(stats.subscriptions);
+  page.counter("published_records", "Records taken into a history.").add(stats.published);
+  page.counter("delivered_records", "Records handed to sockets, all subscribers together.").add(stats.delivered);
+  page.counter("delivered_bytes", "Bytes of the messages that carried them.").add(stats.delivered_bytes);
+  page.counter("delivered_messages", "Messages that carried them.").add(stats.messages);
+  page.counter("flushes", "Flushes of all threads.").add(stats.flushes);
+  page.counter("gaps", "Gaps told to subscribers that had fallen behind.").add(stats.gaps);
+  page.counter("missed_records", "Records that those gaps were.").add(stats.missed);
+  page.counter("waits_for_memory", "Texts that had to wait for record memory.").add(stats.waits_for_memory);
+  page.counter("closed", "WebSockets that the server ended, by reason.")
+      .add(stats.stalled_closed, label("reason", "stalled"))
+      .add(stats.dead_closed, label("reason", "dead"))
+      .add(stats.errors_closed, label("reason", "errors"))
+      .add(stats.idle_closed, label("reason", "idle"))
+      .add(stats.invalid_utf8, label("reason", "invalid_utf8"));
+  page.counter("refused", "What clients and back ends were refused, by error code.");
+  for (std::size_t i = 0; i < kErrorCount; ++i)
+    if (stats.refused[i] > 0) page.add(stats.refused[i], label("code", error_code(static_cast<Error>(i))));
+}
+
+void add_connections(Page& page, const ConnectionStats& stats) {
+  page.gauge("connections", "WebSockets that were let in and have not ended.").add(stats.connections);
+  page.gauge("connections_unhealthy", "Those that answer no ping, or take nothing.").add(stats.unhealthy);
+  page.gauge("connections_orphaned", "Entries that no session stands behind: a leak.").add(stats.orphans);
+  page.gauge("connections_anonymous", "Connections without a user.").add(stats.anonymous);
+  page.gauge("users", "Users with a connection.").add(stats.users);
+  page.gauge("users_in_grace", "Users whose last connection has just ended.").add(stats.users_in_grace);
+  page.gauge("closed_ids", "Ids of closed connections that are remembered.").add(stats.closed_recently);
+  page.gauge("attempt_windows", "Users and addresses whose handshakes are counted.").add(stats.attempt_windows);
+  page.counter("connections_admitted", "WebSockets let in.").add(stats.admitted);
+  page.counter("connections_replaced", "Closed for another session of their user.").add(stats.replaced);
+  page.counter("connections_disconnected", "Closed because a back end asked for it.").add(stats.disconnected);
+  page.counter("graces_ended", "Users that left for good.").add(stats.graces_ended);
+  page.counter("graces_cut", "Users let go early, for want of room.").add(stats.graces_cut);
+  page.counter("attempts_refused", "Handshakes refused by rate.").add(stats.attempts_refused);
+}
+
+void add_http(Page& page, const HttpCounters& http) {
+  page.counter("http_requests", "Requests read.").add(read(http.requests));
+  page.counter("http_errors", "Requests answered with 4xx or 5xx.").add(read(http.errors));
+  page.counter("http_timeouts", "Connections ended for want of a request, or of progress.").add(read(http.timeouts));
+  page.counter("http_connections_refused", "Connections refused at --connections.").add(read(http.refused));
+  page.counter("http_accept_errors", "Failures of accept.").add(read(http.accept_errors));
+}
+
+void add_events(Page& page, const EventBusStats& stats) {
+  page.gauge("event_queue_size", "Events that wait for their handlers.").add(stats.queue_size);
+  page.gauge("event_queue_capacity", "How many may wait.").add(stats.queue_capacity);
+  page.gauge("event_subscriptions", "Handlers of events.").add(stats.subscriptions);
+  page.gauge("event_subscriptions_orphaned", "Those whose owner is gone: a leak.").add(stats.orphans);
+  const auto each = [&](std::uint64_t EventTypeStats::* field) {
+    for (const EventTypeStats& type : stats.types) page.add(type.*field, label("type", type.name));
+  };
+  page.counter("events_published", "Events that the queue took.");
+  each(&EventTypeStats::published);
+  page.counter("events_refused", "Events that it did not.");
+  each(&EventTypeStats::refused);
+  page.counter("event_deliveries", "Calls of handlers.");
+  each(&EventTypeStats::delivered);
+  page.counter("event_failures", "Handlers that threw.");
+  each(&EventTypeStats::failures);
+}
+
+void add_tasks(Page& page, const TaskStats& stats) {
+  page.gauge("tasks", "Tasks that run.").add(stats.tasks.size());
+  page.gauge("tasks_capacity", "How many may run.").add(stats.capacity);
+  page.counter("tasks_started", "Tasks started.").add(stats.total().started);
+  page.counter("tasks_failed", "Tasks that threw.").add(stats.total().failed);
+  page.counter("tasks_refused", "Tasks refused.").add(stats.refused);
+}
+
+void add_caches(Page& page, const CacheManager& caches) {
+  std::vector<std::pair<std::string, CacheStats>> all;
+  for (const auto& cache : caches.list()) all.emplace_back(cache->name(), cache->stats());
+  const auto each = [&](auto field) {
+    for (const auto& [name, stats] : all) page.add(field(stats), label("cache", name));
+  };
+  page.gauge("cache_entries", "Entries that live.");
+  each([](const CacheStats& stats) { return std::uint64_t{stats.size}; });
+  page.gauge("cache_capacity_entries", "Entries that fit.");
+  each([](const CacheStats& stats) { return std::uint64_t{stats.max_size}; });
+  page.counter("cache_hits", "Lookups that found a value.");
+  each([](const CacheStats& stats) { return stats.hits; });
+  page.counter("cache_misses", "Lookups that did not.");
+  each([](const CacheStats& stats) { return stats.misses; });
+  page.counter("cache_evictions", "Entries that lived and left for want of room.");
+  each([](const CacheStats& stats) { return stats.evictions; });
+  page.counter("cache_expired", "Entries whose time was over.");
+  each([](const CacheStats& stats) { return stats.expired; });
+}
+
+}  // namespace
+
+std::string metrics_text(const MetricsSources& from) {
+  Page page;
+  page.gauge("build_info", "Constant 1; the version is a label.").add(1, label("version", RINGFENCE_VERSION));
+  add_bounds(page, from);
+  add_hub(page, from.services.hub->stats());
+  add_connections(page, from.services.connections->stats());
+  add_http(page, from.http);
+  add_events(page, from.services.events->stats());
+  add_tasks(page, from.services.tasks->stats());
+  add_caches(page, *from.services.caches);
+  return page.text();
+}
+
+}  // namespace ringfence

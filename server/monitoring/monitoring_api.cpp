@@ -1,0 +1,116 @@
+#include "monitoring/monitoring_api.h"
+
+#include <nlohmann/json.hpp>
+
+#include "caching/cache_manager.h"
+#include "events/event_bus.h"
+#include "events/event_stats.h"
+#include "log.h"
+#include "monitoring/metrics.h"
+#include "net/http_service.h"
+#include "realtime/connection_manager.h"
+#include "realtime/hub.h"
+#include "tasks/task_registry.h"
+
+namespace ringfence {
+
+namespace http = boost::beast::http;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+ApiResponse with(std::string body) {
+  ApiResponse response;
+  response.body = std::move(body);
+  return response;
+}
+
+}  // namespace
+
+void MonitoringApi::add_routes(Router& router) {
+  const auto get = [&router](std::string path, Access access, std::function<ApiResponse()> answer) {
+    router.add(
+        {http::verb::get, std::move(path), access, 0, [answer = std::move(answer)](ApiRequest&) { return answer(); }});
+  };
+  get("/v1/health", Access::open, [this] {
+    ApiResponse response = with(health_json());
+    if (http_.stopping()) response.status = http::status::service_unavailable;
+    return response;
+  });
+  get("/metrics", Access::admin, [this] {
+    ApiResponse response = with(metrics_text({ledger_, services_, http_.counters(), options_.memory_budget_bytes}));
+    response.content_type = kMetricsContentType;
+    return response;
+  });
+  get("/v1/monitoring/ledger", Access::admin, [this] { return with(ledger_json()); });
+  get("/v1/monitoring/eventbus", Access::admin, [this] { return with(event_bus_json(services_.events->stats())); });
+  get("/v1/monitoring/tasks", Access::admin, [this] { return with(tasks_json(services_.tasks->stats())); });
+  get("/v1/monitoring/caches", Access::admin, [this] { return with(services_.caches->stats_json()); });
+}
+
+std::string MonitoringApi::health_json() const {
+  const HubStats stats = services_.hub->stats();
+  const ConnectionStats connected = services_.connections->stats();
+  const auto up = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started_);
+  const auto get = [](const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  Json refused = Json::object();
+  for (std::size_t i = 0; i < kErrorCount; ++i)
+    if (stats.refused[i] > 0) refused[std::string(error_code(static_cast<Error>(i)))] = stats.refused[i];
+  return Json{
+      {"status", http_.stopping() ? "stopping" : "ok"},
+      {"version", RINGFENCE_VERSION},
+      {"uptime_s", static_cast<double>(up.count()) / 1000},
+      {"threads", services_.hub->shards()},
+      {"connections", stats.connections},
+      {"connections_total", stats.connections_total},
+      {"channels", stats.channels},
+      {"subscriptions", stats.subscriptions},
+      {"published", stats.published},
+      {"delivered", stats.delivered},
+      {"delivered_bytes", stats.delivered_bytes},
+      {"messages", stats.messages},
+      {"flushes", stats.flushes},
+      {"gaps", stats.gaps},
+      {"missed", stats.missed},
+      {"waits_for_memory", stats.waits_for_memory},
+      {"closed",
+       {{"stalled", stats.stalled_closed},
+        {"dead", stats.dead_closed},
+        {"errors", stats.errors_closed},
+        {"auth", stats.auth_closed},
+        {"idle", stats.idle_closed},
+        {"invalid_utf8", stats.invalid_utf8}}},
+      {"closed_recently", connected.closed_recently},
+      {"log_lines_dropped", log_ ? log_->dropped() : 0},
+      {"refused", refused},
+      {"http",
+       {{"requests", get(http_.counters().requests)},
+        {"errors", get(http_.counters().errors)},
+        {"timeouts", get(http_.counters().timeouts)},
+        {"connections_refused", get(http_.counters().refused)},
+        {"accept_errors", get(http_.counters().accept_errors)}}},
+  }
+      .dump();
+}
+
+std::string MonitoringApi::ledger_json() const {
+  Json rows = Json::array();
+  for (const LedgerRow& row : ledger_.rows()) {
+    Json evicted = Json::object();
+    for (std::size_t i = 0; i < kEvictionCount; ++i)
+      evicted[std::string(eviction_name(static_cast<Eviction>(i)))] = row.evicted[i];
+    rows.push_back({{"name", row.name},
+                    {"used_bytes", row.used_bytes},
+                    {"capacity_bytes", row.capacity_bytes},
+                    {"high_water_mark_bytes", row.high_water_mark_bytes},
+                    {"refused", row.refused},
+                    {"evicted", evicted}});
+  }
+  return Json{{"budget_bytes", options_.memory_budget_bytes},
+              {"worst_case_bytes", ledger_.worst_case_bytes()},
+              {"used_bytes", ledger_.used_bytes()},
+              {"accounts", rows}}
+      .dump();
+}
+
+}  // namespace ringfence
