@@ -2,7 +2,7 @@
 //
 // Bounds   the memory's maximum is the budget, whatever happens inside.
 // Refs     memory may grow in any call of the core, which detaches every view: each method makes its own.
-import createGlue, { type NativeCore } from 'ringfence-glue';
+import createGlue, { type Glue } from 'ringfence-glue';
 
 import { RingfenceError, WasmLoadError } from './errors.js';
 
@@ -10,7 +10,9 @@ const PAGE_BYTES = 64 * 1024;
 /** What the WASM module asks for at least (its -sINITIAL_MEMORY): static data, stack and a little heap. */
 const INITIAL_PAGES = 4;
 /** Of the first pages, what is no heap, and what the core's own tables and its reserve take. */
-const FIXED_BYTES = 192 * 1024;
+const FIXED_BYTES = 224 * 1024;
+/** Of the core's block of texts. */
+const TEXT_BYTES_MAX = 32 * 1024;
 const ROW_BYTES = 32;
 const ERROR_NUMBERS_MAX = 64;
 
@@ -56,7 +58,20 @@ const HISTORY_NUMBERS = [
   'evictedByAge',
   'evictedByPressure',
   'evictedByCleared',
+  'highWaterMark',
+  'chargedBytes',
 ] as const;
+const VIEW_NUMBERS = [
+  'total',
+  'count',
+  'unread',
+  'scanned',
+  'unseen',
+  'evictedByCapacity',
+  'evictedWithHistory',
+  'highWaterMark',
+] as const;
+const POSITIONS_PER_READ_MAX = 64;
 const STORE_NUMBERS = [
   'usedBytes',
   'capacityBytes',
@@ -75,18 +90,23 @@ const STORE_NUMBERS = [
   'routes',
 ] as const;
 
+export type ViewNumbers = Readonly<Record<(typeof VIEW_NUMBERS)[number], number>>;
 export type HistoryNumbers = Readonly<Record<(typeof HISTORY_NUMBERS)[number], number>>;
 export type StoreNumbers = Readonly<Record<(typeof STORE_NUMBERS)[number], number>>;
 
 export class Core {
   readonly budgetBytes: number;
   readonly #memory: WebAssembly.Memory;
-  readonly #native: NativeCore;
   readonly #batchBytesMax: number;
-  readonly #errorName: (error: number) => string;
+  readonly #glue: Glue;
+  readonly #encoder = new TextEncoder();
+  #pushType = '';
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   readonly #rowsAddress: number;
   readonly #numbersAddress: number;
+  readonly #textAddress: number;
+  readonly #listeners = new Map<number, () => void>();
+  #lastListener = 0;
 
   /** @throws WasmLoadError if the module is not ours or the memory cannot be had */
   constructor(module: WebAssembly.Module, budgetBytes: number, batchBytesMax: number) {
@@ -103,16 +123,17 @@ export class Core {
           return instance.exports;
         },
       });
-      this.#errorName = (error) => glue.errorName(error);
-      this.#native = new glue.Core();
+      this.#glue = glue;
+      glue.changed = (listener) => this.#listeners.get(listener)?.();
     } catch (cause) {
       throw new WasmLoadError(`the WASM core did not start: ${String(cause)}`, cause);
     }
     // A sixteenth is left to bookkeeping and to what lies between blocks.
     const recordBytes = this.budgetBytes - FIXED_BYTES - batchBytesMax - Math.floor(this.budgetBytes / 16);
-    this.#check(this.#native.start(recordBytes, batchBytesMax), 'the store');
-    this.#rowsAddress = this.#native.rowsAddress();
-    this.#numbersAddress = this.#native.numbersAddress();
+    this.#check(this.#glue._rf_start(recordBytes, batchBytesMax), 'the store');
+    this.#rowsAddress = this.#glue._rf_rows_address();
+    this.#numbersAddress = this.#glue._rf_numbers_address();
+    this.#textAddress = this.#glue._rf_text_address();
   }
 
   get memoryBytes(): number {
@@ -121,68 +142,169 @@ export class Core {
 
   /** Takes a batch whole or not at all: undefined, or the code of its error. `source`: whose channel ids it has. */
   ingest(bytes: Uint8Array, source = 0): string | undefined {
-    const address = this.#native.staging(bytes.length);
+    const address = this.#glue._rf_staging(bytes.length);
     if (address === 0) return bytes.length > this.#batchBytesMax ? 'batch_too_large' : 'memory_full';
     new Uint8Array(this.#memory.buffer).set(bytes, address);
-    const error = this.#native.ingest(bytes.length, source);
+    const error = this.#glue._rf_ingest(bytes.length, source);
     return error === 0 ? undefined : this.#errorName(error);
   }
 
+  /** The history that must let its readers see what it holds before resume(); 0: none. */
+  get blocked(): number {
+    return this.#glue._rf_blocked();
+  }
+
+  resume(): void {
+    this.#glue._rf_resume();
+  }
+
+  /** Keeps positions from there on from eviction; below 0: none. */
+  hold(id: number, position: number): void {
+    this.#glue._rf_hold(id, position);
+  }
+
+  wanted(id: number): number {
+    return this.#glue._rf_wanted(id);
+  }
+
+  setChannel(id: number, channel: string): void {
+    this.#glue._rf_set_channel(id, this.#put(channel));
+  }
+
+  /** The position, or the code of its error. */
+  push(id: number, timeMs: number, type: string, charge: number, text: string, own: boolean): number | string {
+    if (type !== this.#pushType) {
+      this.#glue._rf_set_push_type(this.#put(type));
+      this.#pushType = type;
+    }
+    const position = this.#glue._rf_push(id, timeMs * 1000, charge, this.#put(text), own ? 1 : 0);
+    return position >= 0 ? position : this.#errorName(-position);
+  }
+
+  firstPosition(id: number): number {
+    return this.#glue._rf_first_position(id);
+  }
+
+  /** The seq of the row that came last. */
+  lastKey(id: number): number {
+    return this.#glue._rf_last_key(id);
+  }
+
+  addView(
+    id: number,
+    types: readonly string[],
+    channels: readonly string[],
+    text: string,
+    capacity: number,
+    bucketMs: number,
+  ): number {
+    const typesBytes = this.#put(types.join('\n'));
+    const channelsBytes = this.#put(channels.join('\n'), typesBytes);
+    const textBytes = this.#put(text, typesBytes + channelsBytes);
+    const view = this.#glue._rf_add_view(id, typesBytes, channelsBytes, textBytes, capacity, bucketMs * 1000);
+    if (view === 0) this.#check(this.#glue._rf_error(), `a view of ${capacity} matches`);
+    return view;
+  }
+
+  removeView(view: number): void {
+    this.#glue._rf_remove_view(view);
+  }
+
+  viewNumbers(view: number): ViewNumbers {
+    this.#glue._rf_read_view(view);
+    return this.#named(VIEW_NUMBERS);
+  }
+
+  /** Positions in the history of matches [match, match + count), as far as they are held. */
+  viewPositions(view: number, match: number, count: number): number[] {
+    const positions: number[] = [];
+    while (positions.length < count) {
+      const wanted = Math.min(count - positions.length, POSITIONS_PER_READ_MAX);
+      const filled = this.#glue._rf_view_positions(view, match + positions.length, wanted);
+      positions.push(...this.#numbers(filled));
+      if (filled < wanted) break;
+    }
+    return positions;
+  }
+
+  markRead(view: number, id: number, seq: number): boolean {
+    return this.#glue._rf_mark_read(view, id, seq) !== 0;
+  }
+
+  /** Counts by type, busiest first. */
+  viewRates(view: number, nowMs: number): (readonly [type: string, count: number])[] {
+    return this.#table(this.#glue._rf_view_rates(view, nowMs * 1000))
+      .map(({ type, seq }) => [type, seq] as const)
+      .filter(([, count]) => count > 0)
+      .sort((a, b) => b[1] - a[1]);
+  }
+
   addHistory(name: string, recordsMax: number, bytesMax: number, ageMaxMs: number): number {
-    const id = this.#native.addHistory(name, recordsMax, bytesMax, ageMaxMs * 1000);
+    const id = this.#glue._rf_add_history(this.#put(name), recordsMax, bytesMax, ageMaxMs * 1000);
     if (id === 0) {
       const { capacityBytes, declaredBytes } = this.storeNumbers();
       const left = `${bytesMax} bytes asked for, ${capacityBytes - declaredBytes} of ${capacityBytes} not set aside yet`;
-      this.#check(this.#native.error(), `history ${JSON.stringify(name)} (${left})`);
+      this.#check(this.#glue._rf_error(), `history ${JSON.stringify(name)} (${left})`);
     }
     return id;
   }
 
   removeHistory(id: number): void {
-    this.#native.removeHistory(id);
+    this.#glue._rf_remove_history(id);
   }
 
   attach(channelId: number, id: number, newEpoch: boolean, after: number, source = 0): CoreHandle {
-    return this.#handle(this.#native.attach(channelId, id, newEpoch, after, source), `channel id ${channelId}`);
+    return this.#handle(
+      this.#glue._rf_attach(channelId, id, newEpoch ? 1 : 0, after, source),
+      `channel id ${channelId}`,
+    );
   }
 
   noteGap(channelId: number, to: number, source = 0): void {
-    this.#native.noteGap(channelId, to, source);
+    this.#glue._rf_note_gap(channelId, to, source);
   }
 
   /** `callback` must not throw. */
   onChange(id: number, callback: () => void): CoreHandle {
-    return this.#handle(this.#native.onChange(id, callback), 'listener');
+    const listener = ++this.#lastListener;
+    const handle = this.#handle(this.#glue._rf_on_change(id, listener), 'listener', () =>
+      this.#listeners.delete(listener),
+    );
+    this.#listeners.set(listener, callback);
+    return handle;
   }
 
   markChanged(id: number): void {
-    this.#native.markChanged(id);
+    this.#glue._rf_mark_changed(id);
   }
 
   get hasChanges(): boolean {
-    return this.#native.hasChanges();
+    return this.#glue._rf_has_changes() !== 0;
   }
 
   notify(): void {
-    this.#native.notify();
+    this.#glue._rf_notify();
   }
 
   expire(id: number, nowMs: number): number {
-    return this.#native.expire(id, nowMs * 1000);
+    return this.#glue._rf_expire(id, nowMs * 1000);
   }
 
   clear(id: number): void {
-    this.#native.clear(id);
+    this.#glue._rf_clear(id);
   }
 
   /** The position of the first record held with a seq at or above `seq`; the end if there is none. */
   lowerBound(id: number, seq: number): number {
-    return this.#native.lowerBound(id, seq);
+    return this.#glue._rf_lower_bound(id, seq);
   }
 
   /** The records held of [position, position + count), at most ROWS_PER_READ_MAX of them. */
   rows(id: number, position: number, count: number): RawRow[] {
-    const filled = this.#native.window(id, position, count);
+    return this.#table(this.#glue._rf_window(id, position, count));
+  }
+
+  #table(filled: number): RawRow[] {
     const bytes = new Uint8Array(this.#memory.buffer);
     const table = new DataView(this.#memory.buffer, this.#rowsAddress, filled * ROW_BYTES);
     const rows: RawRow[] = [];
@@ -202,7 +324,7 @@ export class Core {
   }
 
   place(id: number): Place {
-    this.#native.readPlace(id);
+    this.#glue._rf_read_place(id);
     const numbers = this.#numbers(5);
     return {
       first: numbers[0] ?? 0,
@@ -214,12 +336,12 @@ export class Core {
   }
 
   historyNumbers(id: number): HistoryNumbers {
-    this.#native.readHistory(id);
+    this.#glue._rf_read_history(id);
     return this.#named(HISTORY_NUMBERS);
   }
 
   storeNumbers(): StoreNumbers {
-    this.#native.readStore();
+    this.#glue._rf_read_store();
     return this.#named(STORE_NUMBERS);
   }
 
@@ -227,14 +349,20 @@ export class Core {
   refusedByCode(): Record<string, number> {
     const counts: Record<string, number> = {};
     for (let error = 1; error < ERROR_NUMBERS_MAX; ++error) {
-      const count = this.#native.refusedBy(error);
+      const count = this.#glue._rf_refused_by(error);
       if (count > 0) counts[this.#errorName(error)] = count;
     }
     return counts;
   }
 
   delete(): void {
-    this.#native.delete();
+    this.#glue._rf_delete();
+  }
+
+  #errorName(error: number): string {
+    const bytes = new Uint8Array(this.#memory.buffer);
+    const start = this.#glue._rf_error_name(error);
+    return this.#decoder.decode(bytes.subarray(start, bytes.indexOf(0, start)));
   }
 
   #numbers(count: number): Float64Array {
@@ -246,9 +374,27 @@ export class Core {
     return Object.fromEntries(names.map((name, index) => [name, numbers[index]])) as Record<Name, number>;
   }
 
-  #handle(handle: CoreHandle | null, what: string): CoreHandle {
-    if (handle === null) this.#check(this.#native.error(), what);
-    return handle as CoreHandle;
+  #handle(address: number, what: string, ended?: () => void): CoreHandle {
+    if (address === 0) this.#check(this.#glue._rf_error(), what);
+    let alive = true;
+    return {
+      active: () => alive && this.#glue._rf_active(address) !== 0,
+      delete: () => {
+        if (!alive) return;
+        alive = false;
+        ended?.();
+        this.#glue._rf_end(address);
+      },
+    };
+  }
+
+  /** Puts a text where the core reads those of the next call; its length in bytes. */
+  #put(text: string, offset = 0): number {
+    if (text === '') return 0;
+    const room = new Uint8Array(this.#memory.buffer, this.#textAddress + offset, TEXT_BYTES_MAX - offset);
+    const { read, written } = this.#encoder.encodeInto(text, room);
+    if (read < text.length) throw new RangeError(`${text.length} characters of text: at most ${TEXT_BYTES_MAX} bytes`);
+    return written;
   }
 
   #check(error: number, what: string): void {

@@ -96,6 +96,12 @@ export class HandleTable {
     this.#registry?.unregister(registration);
   }
 
+  count(kind: HandleKind): number {
+    let count = 0;
+    for (const live of this.#live) if (live.kind === kind) ++count;
+    return count;
+  }
+
   /** Oldest first. */
   list(): readonly LiveHandle[] {
     return Object.freeze([...this.#live].map((registration) => registration.live));

@@ -8,6 +8,8 @@ import type { Store, StoreOptions } from './types.js';
 
 export { connect } from './client.js';
 export { EndedError, RingfenceError, ServerError, WasmLoadError } from './errors.js';
+export { projection } from './projection.js';
+export { view } from './view.js';
 export { EMPTY_SNAPSHOT } from './window.js';
 export type * from './types.js';
 

@@ -4,18 +4,21 @@
 // Bounds   entries: those of rows alive, and at most as many again that the collector has taken since the last sweep.
 import { type Core, ROWS_PER_READ_MAX, type RawRow } from './core.js';
 import type { Row } from './types.js';
+import type { ValueRing } from './values.js';
 
 const SWEEP_MIN = 256;
 
 export class RowTable<T> {
   readonly #rows = new Map<number, WeakRef<Row<T>>>(); // by position
   readonly #decode: ((value: unknown, type: string) => T) | undefined;
+  readonly #values: ValueRing<T>;
   #first = 0;
   #sweepAt = SWEEP_MIN;
   undecodable = 0;
 
-  constructor(decode: ((value: unknown, type: string) => T) | undefined) {
+  constructor(decode: ((value: unknown, type: string) => T) | undefined, values: ValueRing<T>) {
     this.#decode = decode;
+    this.#values = values;
   }
 
   /** Entries in the table, for tests. */
@@ -39,7 +42,7 @@ export class RowTable<T> {
       const raws = core.rows(id, position, until - position);
       if (raws.length === 0) break; // a `decode` has cleared or ended the history
       for (const raw of raws) {
-        const decoded = this.#make(raw);
+        const decoded = this.#make(raw, this.#values.find(position));
         this.#rows.set(position++, new WeakRef(decoded));
         rows.push(decoded);
       }
@@ -64,8 +67,10 @@ export class RowTable<T> {
     this.#sweepAt = Math.max(SWEEP_MIN, this.#rows.size * 2);
   }
 
-  #make(raw: RawRow): Row<T> {
+  // `value`: where the pushed value lies; -1 for bytes.
+  #make(raw: RawRow, value: number): Row<T> {
     const head = { seq: raw.seq, time: raw.timeUs / 1000, type: raw.type };
+    if (value >= 0) return Object.freeze({ ...head, data: this.#values.at(value) });
     try {
       const value: unknown = JSON.parse(raw.payload);
       return Object.freeze({ ...head, data: this.#decode ? this.#decode(value, raw.type) : (value as T) });

@@ -1,10 +1,21 @@
 import { checkBytes } from './check.js';
 import { BUDGET_BYTES_MAX, BUDGET_BYTES_MIN, Core } from './core.js';
 import { EndedError, RingfenceError } from './errors.js';
-import { HandleTable, dispose, warnOfLeak } from './handle.js';
+import { HandleTable, type Registration, dispose, warnOfLeak } from './handle.js';
 import { HistoryImpl } from './history.js';
 import { Notifier, type NotifyMode } from './notifier.js';
-import type { HandleCounts, History, HistoryOptions, LiveHandle, Store, StoreOptions, StoreStats } from './types.js';
+import { makeQueue } from './queue.js';
+import type {
+  HandleCounts,
+  History,
+  HistoryOptions,
+  LiveHandle,
+  Queue,
+  QueueOptions,
+  Store,
+  StoreOptions,
+  StoreStats,
+} from './types.js';
 
 const BATCH_BYTES_MIN = 4096;
 const BATCH_BYTES_MAX = 16 * 1024 * 1024;
@@ -51,10 +62,17 @@ export class StoreImpl implements Store {
   readonly table: HandleTable;
   /** Rises whenever any history may have changed. */
   tick = 0;
+  /** A reducer is being called: nothing may be changed meanwhile. */
+  reducing = false;
+  readonly queueNames = new Set<string>();
+  /** What ends with the store, beside histories and clients. */
+  readonly children = new Set<Registration>();
   readonly #core: Core;
   readonly #onError: (error: unknown) => void;
   readonly #notifier: Notifier;
   readonly #histories = new Set<HistoryImpl<unknown>>();
+  readonly #dirty = new Set<() => void>();
+  readonly #withValues = new Set<HistoryImpl<unknown>>();
   readonly #clients = new Set<StoreClient>();
   readonly #refusedByCode: Record<string, number> = {};
   #ended = false;
@@ -87,6 +105,10 @@ export class StoreImpl implements Store {
     return [...this.#histories];
   }
 
+  queue<T = unknown>(name: string, options: QueueOptions): Queue<T> {
+    return makeQueue<T>(this, name, options);
+  }
+
   handles(): HandleCounts {
     let subscriptions = 0;
     let clientListeners = 0;
@@ -98,8 +120,12 @@ export class StoreImpl implements Store {
     const { histories, listeners, routes } = this.#ended
       ? { histories: 0, listeners: 0, routes: 0 }
       : this.#core.storeNumbers();
-    const total = histories + listeners + routes + clients + subscriptions + clientListeners;
-    return { histories, listeners, routes, clients, subscriptions, clientListeners, total };
+    const views = this.table.count('view');
+    const projections = this.table.count('projection');
+    const queues = this.table.count('queue');
+    const total =
+      histories + listeners + routes + clients + subscriptions + clientListeners + views + projections + queues;
+    return { histories, listeners, routes, clients, subscriptions, clientListeners, views, projections, queues, total };
   }
 
   liveHandles(): readonly LiveHandle[] {
@@ -142,6 +168,7 @@ export class StoreImpl implements Store {
     if (this.#ended) return;
     for (const client of [...this.#clients]) client.end();
     for (const history of [...this.#histories]) history.end();
+    for (const child of [...this.children]) child.end();
     if (this.#ended) return; // by who was told that a client has ended
     this.#ended = true;
     this.#notifier.end();
@@ -167,8 +194,16 @@ export class StoreImpl implements Store {
 
   /** Takes a batch whole or not at all: undefined, or its error. */
   ingest(bytes: Uint8Array, source = 0): RingfenceError | undefined {
+    if (this.reducing) return new RingfenceError('reducing', 'a batch came from within a reducer');
     const code = this.core.ingest(bytes, source);
     if (code === undefined) {
+      // A history with projections stops before it evicts what they have not folded.
+      while (!this.#ended && this.#core.blocked !== 0) {
+        ++this.tick;
+        this.#byId(this.#core.blocked)?.makeWay();
+        if (!this.#ended) this.#core.resume();
+      }
+      if (this.#ended) return undefined;
       this.changed();
       return undefined;
     }
@@ -182,7 +217,26 @@ export class StoreImpl implements Store {
   /** Something in a history may have changed. */
   changed(): void {
     ++this.tick;
+    for (const history of this.#withValues) history.trimValues();
     if (this.#core.hasChanges) this.#notifier.schedule();
+  }
+
+  /** `notify` is called in the next notification, once. */
+  mark(notify: () => void): void {
+    this.#dirty.add(notify);
+    this.#notifier.schedule();
+  }
+
+  /** A value was pushed. */
+  pushed(history: HistoryImpl<unknown>): void {
+    ++this.tick;
+    this.#withValues.add(history);
+    this.#notifier.schedule();
+  }
+
+  #byId(id: number): HistoryImpl<unknown> | undefined {
+    for (const history of this.#histories) if (history.id === id) return history;
+    return undefined;
   }
 
   /** Calls a listener; what it throws is counted and told, and stops nothing. */
@@ -190,12 +244,17 @@ export class StoreImpl implements Store {
     try {
       listener();
     } catch (error) {
-      ++this.#listenerErrors;
-      try {
-        this.#onError(error);
-      } catch (second) {
-        report(second);
-      }
+      this.tell(error);
+    }
+  }
+
+  /** Counts and tells what something of the user threw. */
+  tell(error: unknown): void {
+    ++this.#listenerErrors;
+    try {
+      this.#onError(error);
+    } catch (second) {
+      report(second);
     }
   }
 
@@ -220,6 +279,7 @@ export class StoreImpl implements Store {
     const gone = history as HistoryImpl<unknown>;
     for (const client of [...this.#clients]) client.historyEnded(gone);
     this.#histories.delete(gone);
+    this.#withValues.delete(gone);
     this.core.removeHistory(gone.id);
     ++this.tick;
   }
@@ -229,9 +289,12 @@ export class StoreImpl implements Store {
     ++this.#notifications;
     this.#notifying = true;
     this.#core.notify();
+    const dirty = [...this.#dirty];
+    this.#dirty.clear();
+    for (const notify of dirty) if (!this.#ended) notify();
     this.#notifying = false;
     if (this.#ended) this.#core.delete();
-    else if (this.#core.hasChanges) this.#notifier.schedule();
+    else if (this.#core.hasChanges || this.#dirty.size > 0) this.#notifier.schedule();
   }
 
   // One timer for all histories with an age limit, a tenth of the shortest limit.
@@ -243,8 +306,7 @@ export class StoreImpl implements Store {
     const everyMs = Math.min(Math.max(shortestMs / 10, EXPIRE_EVERY_MS_MIN), EXPIRE_EVERY_MS_MAX);
     this.#expireTimer = setTimeout(() => {
       let expired = 0;
-      for (const { id, maxAge } of this.#histories)
-        if (maxAge !== undefined) expired += this.#core.expire(id, Date.now());
+      for (const history of this.#histories) if (history.maxAge !== undefined) expired += history.expire(Date.now());
       if (expired > 0) this.changed();
       this.#scheduleExpiry();
     }, everyMs);

@@ -89,6 +89,7 @@ export class Subscriptions {
 
   subscribe(channel: string, history: HistoryImpl<unknown>, last: number | undefined): ChannelSubscription {
     history.place(); // throws if it has ended
+    history.fed = true;
     let entry = this.#entries.get(channel);
     if (entry && entry.history !== history) {
       if (entry.handles.size > 0)

@@ -1,4 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import type { Queue, QueueOptions } from './view_types.js';
+
 export type * from './view_types.js';
 
 // The public types of the package. Units: `bytes` are bytes, `...Ms` milliseconds, `time` milliseconds since 1970-01-01
@@ -39,7 +41,10 @@ export interface LiveHandle {
 
 /** One event, decoded. Frozen; the same object for as long as anybody holds it and the history has the record. */
 export interface Row<T = unknown> {
-  /** The record's number in its channel and epoch. A stable key for lists. */
+  /**
+   * A stable key for lists, rising. The record's number in its channel and epoch. Of a pushed value: 1, 2, 3... in a history
+   * that no channel feeds; else that of the channel's record before it with a fraction, so that it never stands for one.
+   */
   readonly seq: number;
   /** When the server took it: milliseconds since 1970-01-01, as `Date.now()`. */
   readonly time: number;
@@ -52,7 +57,7 @@ export interface Row<T = unknown> {
 
 /**
  * Which records a window shows:
- * `{ last: n }` the newest n (1 to 100,000); `{ from, to }` those with from <= seq <= to (at most 100,000, the newest);
+ * `{ last: n }` the newest n (1 to 100,000); `{ from, to }`, whole numbers: those from `from` to `to`, and what was pushed behind `to` (at most 100,000, the newest);
  * `{ offset, limit }` up to `limit` (0 to 100,000) from an absolute position, which trimming does not move.
  */
 export type Selector =
@@ -95,6 +100,23 @@ export interface HistoryOptions<T = unknown> {
   readonly maxAge?: number;
   /** Makes the row's data of the parsed JSON; what it throws becomes the row's `error`. Default: the value itself. */
   readonly decode?: (value: unknown, type: string) => T;
+  /** The type of a pushed value, 1 to 255 bytes. Default: `'pushed'`. */
+  readonly typeOf?: (value: T) => string;
+  /**
+   * How many bytes a pushed value is charged against `bytes`, beside the 40 or so of its entry: a whole number from 0 to
+   * 2^31. The value lies in JavaScript's memory, so this is as exact as you make it. Default: 256 for each.
+   */
+  readonly sizeOf?: (value: T) => number;
+  /** What a view's `text` searches in a pushed value; kept in WASM, and charged. Default: nothing. */
+  readonly textOf?: (value: T) => string;
+}
+
+/** What `push` may be told of one value. */
+export interface PushOptions {
+  /** Instead of `typeOf`. */
+  readonly type?: string;
+  /** Milliseconds since 1970-01-01, 0 to 2^43. Default: now. */
+  readonly time?: number;
 }
 
 /** Why records left a history. */
@@ -103,6 +125,8 @@ export type EvictionReason = 'records' | 'bytes' | 'age' | 'pressure' | 'cleared
 export interface HistoryStats {
   readonly name: string;
   readonly held: number;
+  /** The most records there have been at once. */
+  readonly highWaterMark: number;
   readonly capacity: number;
   /** Of records held, padding included. */
   readonly heldBytes: number;
@@ -131,14 +155,37 @@ export interface History<T = unknown> {
   readonly name: string;
   /** Records held. */
   readonly size: number;
-  /** A view for `useSyncExternalStore`. @throws RangeError for a selector out of its bounds. */
+  /** Records that have left, by reason. */
+  readonly evicted: Readonly<Record<EvictionReason, number>>;
+  /** The most records there have been at once. */
+  readonly highWaterMark: number;
+  /**
+   * Adds a value, which comes back as `row.data`: the very same object. Returns the row's seq.
+   * @throws RangeError for a type, time or size out of its bounds; what `typeOf`, `sizeOf`, `textOf` throw
+   * @throws RingfenceError `record_too_large` (above `bytes`), `memory_full`, `seq_exhausted` (a million pushes between two
+   * records of the channel), `reducing` (by a reducer of this history). What throws has added nothing.
+   */
+  push(value: T, options?: PushOptions): number;
+  /** Adds all of them or, where one is refused, none. Returns the seq of the last one; `lastSeq` if there is none. */
+  pushMany(values: Iterable<T>, options?: PushOptions): number;
+  /** The newest n rows, oldest first; 0 gives none. n: 0 to 100,000. */
+  last(n: number): readonly Row<T>[];
+  /** As `Array.prototype.slice` of all rows held; at most 100,000. */
+  slice(start?: number, end?: number): readonly Row<T>[];
+  /** The oldest row for which it returns true. What it throws is told to `onError` and counted; that row does not match. */
+  find(predicate: (row: Row<T>) => boolean): Row<T> | undefined;
+  /** The rows, oldest first, decoded as they are asked for. Rows may come and go meanwhile. */
+  [Symbol.iterator](): IterableIterator<Row<T>>;
+  /** Called once a notification with how many rows have left at the head, so that a virtual list can keep its place. */
+  onTrim(listener: (count: number) => void): Handle;
+  /** Rows for `useSyncExternalStore`. @throws RangeError for a selector out of its bounds. */
   window(selector: Selector): Window<T>;
   /** The row of one record; undefined if it is not held. */
   at(seq: number): Row<T> | undefined;
   /** Called after changes, once a notification. @throws RingfenceError `too_many_subscriptions` above 4,096, `memory_full`. */
   subscribe(listener: () => void): Handle;
   stats(): HistoryStats;
-  /** Evicts all records. The place in the channel stays: what was cleared does not come again. */
+  /** Evicts all records. The place in the channel stays: what was cleared does not come again. Projections keep their state. */
   clear(): void;
   /** Ends the history and its listeners, and gives its memory back to the store. Again: nothing. */
   end(): void;
@@ -178,6 +225,9 @@ export interface HandleCounts {
   readonly subscriptions: number;
   /** Listeners of clients. */
   readonly clientListeners: number;
+  readonly views: number;
+  readonly projections: number;
+  readonly queues: number;
   readonly total: number;
 }
 
@@ -206,7 +256,7 @@ export interface StoreStats {
   readonly refusedBatches: number;
   /** Refused batches by error code. Only codes that occurred. */
   readonly refusedBatchesByCode: Readonly<Record<string, number>>;
-  /** Exceptions thrown by listeners. */
+  /** Exceptions thrown by listeners, reducers and predicates. */
   readonly listenerErrors: number;
   readonly notifications: number;
   readonly handles: HandleCounts;
@@ -224,6 +274,12 @@ export interface Store {
   history<T = unknown>(name: string, options?: HistoryOptions<T>): History<T>;
   /** The histories that have not ended, oldest first. */
   histories(): readonly History[];
+  /**
+   * A bounded first-in first-out queue of values, in JavaScript's memory.
+   * @throws RangeError for an option out of its bounds
+   * @throws RingfenceError `duplicate_name`
+   */
+  queue<T = unknown>(name: string, options: QueueOptions): Queue<T>;
   /** The live counts, for tests of leaks. */
   handles(): HandleCounts;
   /** Each live handle with its kind, owner and, in development, the stack of where it was made. Oldest first. */

@@ -1,4 +1,4 @@
-// The public types of views, projections, queues and keyed maps. Nothing here does any work.
+// The public types of views, projections and queues. Nothing here does any work.
 import type { Handle, History, Row } from './types.js';
 
 /**
@@ -163,54 +163,4 @@ export interface Queue<T = unknown> extends Handle, Readable<readonly T[]>, Iter
   peek(): T | undefined;
   clear(): void;
   stats(): QueueStats;
-}
-
-export interface KeyedOptions {
-  /** The most entries held, 1 to 1,000,000: the one not used for the longest time leaves first. About 100 bytes each are set aside. */
-  readonly capacity: number;
-  /** How long an entry stays, in milliseconds, unless `set` says otherwise. Default: no limit. */
-  readonly ttl?: number;
-}
-
-export interface KeyedStats {
-  readonly name: string;
-  readonly size: number;
-  readonly capacity: number;
-  readonly highWaterMark: number;
-  readonly hits: number;
-  readonly misses: number;
-  /** Entries that lived, and left for want of room. */
-  readonly evicted: number;
-  readonly expired: number;
-  readonly listeners: number;
-}
-
-/** An immutable copy of a keyed map. */
-export interface KeyedSnapshot<K, V> {
-  /** In the order in which the keys came; a key that is set again keeps its place. */
-  readonly entries: readonly (readonly [K, V])[];
-  readonly size: number;
-  /** Rises with each snapshot. */
-  readonly version: number;
-}
-
-/** Values by key, bounded by number and age. Made by `store.keyed()`. */
-export interface Keyed<K, V> extends Handle, Readable<KeyedSnapshot<K, V>> {
-  readonly name: string;
-  readonly capacity: number;
-  /** Entries that live. */
-  readonly size: number;
-  /** Counts as use. */
-  get(key: K): V | undefined;
-  /** As `get`, without counting as use or in the statistics. */
-  peek(key: K): V | undefined;
-  has(key: K): boolean;
-  /** @throws RangeError for a `ttl` out of its bounds */
-  set(key: K, value: V, options?: { readonly ttl?: number }): void;
-  /** True if it was there. */
-  delete(key: K): boolean;
-  clear(): void;
-  /** Takes the entries in place of all that was there, as a message such as `room_occupants` gives them. */
-  replace(entries: Iterable<readonly [K, V]>): void;
-  stats(): KeyedStats;
 }

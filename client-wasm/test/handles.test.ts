@@ -25,6 +25,9 @@ const countOf = (list: readonly LiveHandle[]): Omit<HandleCounts, 'total' | 'rou
     clients: of('client'),
     subscriptions: of('subscription'),
     clientListeners: of('clientListener'),
+    views: of('view'),
+    projections: of('projection'),
+    queues: of('queue'),
   };
 };
 

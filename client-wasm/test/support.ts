@@ -99,3 +99,14 @@ export function subscribedRig(options: Partial<ClientOptions> = {}) {
 
 export const seqsOf = (rows: readonly Row[]): number[] => rows.map((row) => row.seq);
 export const codesOf = (errors: Error[]): unknown[] => errors.map((error) => (error as RingfenceError).code);
+
+/** The code of the RingfenceError it throws. */
+export const codeOf = (action: () => unknown): unknown => codesOf([thrownBy(action)])[0];
+function thrownBy(action: () => unknown): Error {
+  try {
+    action();
+  } catch (error) {
+    return error as Error;
+  }
+  return new Error('nothing was thrown');
+}

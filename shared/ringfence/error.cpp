@@ -56,6 +56,8 @@ std::string_view error_code(Error error) noexcept {
     case Error::too_many_owners: return "too_many_owners";
     case Error::too_many_tasks: return "too_many_tasks";
     case Error::already_attached: return "already_attached";
+    case Error::seq_exhausted: return "seq_exhausted";
+    case Error::held: return "held";
     case Error::memory_full: return "memory_full";
   }
   INVARIANT(false);

@@ -63,6 +63,8 @@ enum class Error : std::uint8_t {
   too_many_owners,
   too_many_tasks,
   already_attached,
+  seq_exhausted,
+  held,
   memory_full,
 };
 

@@ -27,15 +27,19 @@ Result<std::uint64_t> History::append(std::int64_t time_us, std::string_view typ
   INVARIANT(last_seq_ < kSeqMax);
   expire(time_us);
   const std::uint64_t stride = ringfence::record_stride_bytes(type.size(), payload.size());
+  if (size() == limits_.records_max)
+    if (auto free = may_evict_to(first_position_ + 1); !free) return free.error();
   if (auto room = make_room(stride); !room) return room.error();
   Segment& tail = *segments_.back();
   encode_record(tail.data() + tail.used_bytes, last_seq_ + 1, time_us, type, payload);
   tail.used_bytes += static_cast<std::uint32_t>(stride);
   tail.count += 1;
   tail.last_seq = ++last_seq_;
+  ordinal_ = 0;
   held_bytes_ += stride;
   ++end_position_;
   if (size() > limits_.records_max) drop_head_records(1, Eviction::records);
+  note_size();
   return last_seq_;
 }
 
@@ -49,17 +53,35 @@ AppendCounts History::append_section(const Section& section) {
       rest = rest.subspan(stride);
       continue;
     }
-    if (!make_room(stride)) {
-      ++counts.refused;
-      rest = rest.subspan(stride);
-      continue;
+    // How many may come until one that is held would have to leave.
+    std::uint64_t run_max = kNoHold;
+    if (hold_ != kNoHold) {
+      const std::uint64_t free = std::clamp(hold_, first_position_, end_position_) - first_position_;
+      run_max = limits_.records_max - size() + free;
+      const std::uint32_t left = section.count - counts.appended - counts.duplicates - counts.refused;
+      if (run_max == 0) wanted_ = first_position_ + std::min<std::uint64_t>(left, size());
+      counts.left = run_max == 0 ? left : 0;
+    }
+    if (counts.left == 0) {
+      const auto room = make_room(stride);
+      if (!room && room.error() == Error::held)
+        counts.left = section.count - counts.appended - counts.duplicates - counts.refused;
+      else if (!room) {
+        ++counts.refused;
+        rest = rest.subspan(stride);
+        continue;
+      }
+    }
+    if (counts.left > 0) {
+      counts.left_records = rest;
+      break;
     }
     // All whole records that fit behind the first one go in one copy.
     Segment& tail = *segments_.back();
     const std::size_t room = tail.capacity_bytes() - tail.used_bytes;
     std::size_t run_bytes = 0;
     std::uint32_t run = 0;
-    while (run_bytes < rest.size()) {
+    while (run_bytes < rest.size() && run < run_max) {
       const std::uint32_t next = ringfence::record_stride_bytes(rest.data() + run_bytes);
       if (run_bytes + next > room) break;
       tail.last_seq = record_seq(rest.data() + run_bytes);
@@ -70,17 +92,20 @@ AppendCounts History::append_section(const Section& section) {
     tail.used_bytes += static_cast<std::uint32_t>(run_bytes);
     tail.count += run;
     last_seq_ = tail.last_seq;
+    ordinal_ = 0;
     held_bytes_ += run_bytes;
     end_position_ += run;
     counts.appended += run;
     rest = rest.subspan(run_bytes);
     if (size() > limits_.records_max) drop_head_records(size() - limits_.records_max, Eviction::records);
+    note_size();
   }
   return counts;
 }
 
 void History::skip_to(std::uint64_t seq) {
   INVARIANT(seq >= last_seq_ && seq <= kSeqMax);
+  if (seq > last_seq_) ordinal_ = 0;
   last_seq_ = seq;
   if (empty()) evicted_through_ = seq;
 }
@@ -159,8 +184,13 @@ std::uint64_t History::expire(std::int64_t now_us) {
   if (limits_.age_max_us == HistoryLimits::kNoAgeLimit) return 0;
   const std::int64_t oldest_us = now_us - limits_.age_max_us;
   const std::uint64_t before = first_position_;
-  while (!empty() && record_time_us(segments_[head_]->data() + head_offset_bytes_) < oldest_us)
+  while (!empty() && record_time_us(segments_[head_]->data() + head_offset_bytes_) < oldest_us) {
+    if (first_position_ >= hold_) {
+      for (wanted_ = first_position_; wanted_ < end_position_ && at(wanted_).time_us < oldest_us;) ++wanted_;
+      break;
+    }
     drop_head_records(1, Eviction::age);
+  }
   return first_position_ - before;
 }
 
@@ -181,6 +211,7 @@ void History::clear() {
 void History::reset() {
   clear();
   last_seq_ = 0;
+  ordinal_ = 0;
   evicted_through_ = 0;
 }
 
@@ -194,23 +225,55 @@ std::uint64_t History::next_segment_bytes(std::uint64_t stride) const noexcept {
 }
 
 // Makes segments_.back() one with room for a record.
-Result<void> History::make_room(std::uint64_t stride) {
+Result<void> History::make_room(std::uint64_t stride, std::uint32_t charge_bytes) {
+  const auto taken = [&] { return allocated_bytes_ + charged_bytes_ + charge_bytes; };
+  if (charge_bytes > 0) {
+    if (SegmentPool::kHeaderBytes + stride + charge_bytes > limits_.bytes_max) return Error::record_too_large;
+    while (taken() > limits_.bytes_max)
+      if (auto free = evict_for_bytes(); !free) return free;
+  }
   if (!empty()) {
     const Segment& tail = *segments_.back();
     if (stride <= tail.capacity_bytes() - tail.used_bytes) return {};
   }
   if (stride > record_bytes_max(limits_.bytes_max)) return Error::record_too_large;
-  const std::uint64_t bytes = next_segment_bytes(stride);
-  while (allocated_bytes_ + bytes > limits_.bytes_max) drop_head_segment(Eviction::bytes);
+  std::uint64_t bytes = next_segment_bytes(stride);
+  while (!empty() && taken() + bytes > limits_.bytes_max)
+    if (auto free = evict_for_bytes(); !free) return free;
+  // Alone, beside a large charge: no larger than it must be.
+  if (taken() + bytes > limits_.bytes_max) bytes = SegmentPool::kHeaderBytes + stride;
   SegmentRef segment = pool_->acquire(bytes);
   if (!segment) return Error::memory_full;
   segment->first_position = end_position_;
   segment->prev_seq = last_seq_;
   segment->last_seq = last_seq_;
   allocated_bytes_ += bytes;
-  high_water_mark_bytes_ = std::max(high_water_mark_bytes_, allocated_bytes_);
   segments_.push_back(std::move(segment));
+  note_size();
   return {};
+}
+
+// The oldest segment, or the oldest record where values of local records are charged.
+Result<void> History::evict_for_bytes() {
+  const Segment& head = *segments_[head_];
+  const bool one = charged_bytes_ > 0;
+  if (auto free = may_evict_to(one ? first_position_ + 1 : head.first_position + head.count); !free) return free;
+  if (one)
+    drop_head_records(1, Eviction::bytes);
+  else
+    drop_head_segment(Eviction::bytes);
+  return {};
+}
+
+Result<void> History::may_evict_to(std::uint64_t position) {
+  if (position <= hold_) return {};
+  wanted_ = position;
+  return Error::held;
+}
+
+void History::note_size() noexcept {
+  high_water_mark_ = std::max(high_water_mark_, size());
+  high_water_mark_bytes_ = std::max(high_water_mark_bytes_, allocated_bytes_ + charged_bytes_);
 }
 
 void History::drop_head_segment(Eviction reason) {
@@ -221,6 +284,7 @@ void History::drop_head_segment(Eviction reason) {
   first_position_ = end;
   evicted_through_ = segment.last_seq;
   held_bytes_ -= segment.used_bytes - head_offset_bytes_;
+  charged_bytes_ -= charges_in_head(segment.used_bytes);
   allocated_bytes_ -= segment.allocated_bytes();
   segments_[head_].reset();
   head_offset_bytes_ = 0;
@@ -246,6 +310,12 @@ void History::drop_head_records(std::uint64_t count, Eviction reason) {
     }
     count_evicted(reason, count);
     first_position_ += count;
+    std::uint32_t end_offset = head_offset_bytes_;
+    if (charged_bytes_ > 0) {
+      for (std::uint64_t left = count; left > 0; --left)
+        end_offset += ringfence::record_stride_bytes(segment.data() + end_offset);
+      charged_bytes_ -= charges_in_head(end_offset);
+    }
     for (; count > 0; --count) {
       const std::byte* record = segment.data() + head_offset_bytes_;
       evicted_through_ = record_seq(record);

@@ -5,13 +5,14 @@
 // quarter of it, so that a quiet channel is small and a busy one has few segments.
 // Owns     references to its segments. Move-only. The pool must outlive it.
 // Threads  no locking: one thread at a time, reads included. Slices may be read and released on any thread.
-// Bounds   size() <= records_max; allocated_bytes() <= bytes_max, which counts whole segments with their headers, so
-//          records leave by bytes a segment (at most 64 KiB, at most an eighth of bytes_max) at a time.
+// Bounds   size() <= records_max; allocated_bytes() + charged_bytes() <= bytes_max, which counts whole segments with their
+//          headers, so records leave by bytes a segment (at most 64 KiB, at most an eighth of bytes_max) at a time.
 // Cost     append: O(1) amortised, one copy. read, lower_bound, position: O(log segments) and a walk over the
 //          headers in one segment. Memory beside the segments: sizeof(History) and 8 B a segment.
 // Refs     a RecordView from at() is valid until the next append, expire, clear or evict_segment; a Slice as long as it lives.
 // Errors   create(): bad_capacity. append: record_too_large, memory_full (the pool is full; nothing is evicted for that
-//          beyond the history's own bounds: the caller decides). A refused record is not taken in any part.
+//          beyond the history's own bounds: the caller decides), held (see hold()). push: seq_exhausted too. A refused
+//          record is not taken in any part.
 #pragma once
 
 #include <array>
@@ -19,6 +20,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -58,6 +60,14 @@ struct AppendCounts {
   std::uint32_t appended = 0;
   std::uint32_t duplicates = 0;  // seq at or below last_seq(): skipped
   std::uint32_t refused = 0;     // too large for this history, or no memory
+  std::uint32_t left = 0;        // not looked at, for a hold: to be given again
+  std::span<const std::byte> left_records;
+};
+
+// Of a local record (record.h).
+enum class Numbering : std::uint8_t {
+  own,     // the next seq
+  behind,  // the seq of the record before it, with an ordinal: last_seq() stays
 };
 
 class History {
@@ -73,6 +83,10 @@ class History {
   Result<std::uint64_t> append(std::int64_t time_us, std::string_view type, std::string_view payload);
   // Takes the records of a validated section under their own seq. Never fails half-way unnoticed: see AppendCounts.
   AppendCounts append_section(const Section& section);
+  // Takes the entry of a value that lies elsewhere, and counts `charge_bytes` for that to bytes_max: one of these leaves by
+  // itself, not with its segment. Returns its position.
+  Result<std::uint64_t> push(std::int64_t time_us, std::string_view type, std::string_view text,
+                             std::uint32_t charge_bytes, Numbering numbering);
   // What append() asks of the pool for a record of `stride` bytes that its last segment has no room for.
   std::uint64_t next_segment_bytes(std::uint64_t stride) const noexcept;
   // The next record comes behind `seq` (>= last_seq()): records between are missed, not evicted.
@@ -80,6 +94,8 @@ class History {
 
   std::uint64_t next_seq() const noexcept { return last_seq_ + 1; }
   std::uint64_t last_seq() const noexcept { return last_seq_; }
+  // record_key() of the record that was appended or pushed last, or of the seq skipped to since.
+  double last_key() const noexcept;
   // Of the oldest record held; next_seq() if none.
   std::uint64_t first_seq() const noexcept;
   std::uint64_t size() const noexcept { return end_position_ - first_position_; }
@@ -103,13 +119,22 @@ class History {
   void visit(std::uint64_t position, std::uint64_t count, Visit&& visit) const;
   // The position of the first record with seq >= `seq`; end_position() if none.
   std::uint64_t lower_bound(std::uint64_t seq) const noexcept;
+  // By record_key().
+  std::uint64_t lower_bound_key(double key) const;
   // The position of the first record with time >= `time_us`; end_position() if none. Times are as the publisher's
   // clock gave them; where that ran backwards, the answer is that of a binary search by segments.
   std::uint64_t find_time(std::int64_t time_us) const noexcept;
   // The cursor (a seq) behind which the last `count` records lie.
   std::uint64_t cursor_before_last(std::uint64_t count) const;
 
-  // Evicts what is older than age_max_us. Returns how many.
+  // Records from `position` on are kept from eviction by the bounds, for somebody who has yet to see them: what would
+  // evict them is refused with `held`, and wanted() is where the hold must be for it to go on. kNoHold: no hold. Only ever
+  // moved forward by who holds; clear, reset and evict_segment pay no heed to it.
+  void hold(std::uint64_t position) noexcept { hold_ = position; }
+  std::uint64_t wanted() const noexcept { return wanted_; }
+  static constexpr std::uint64_t kNoHold = std::numeric_limits<std::uint64_t>::max();
+
+  // Evicts what is older than age_max_us, up to a hold. Returns how many; wanted() > hold means that there is more.
   std::uint64_t expire(std::int64_t now_us);
   // Evicts the oldest segment, for memory that others need. Returns how many records went; 0 if there was none.
   std::uint64_t evict_segment();
@@ -123,7 +148,9 @@ class History {
   std::uint64_t evicted_total() const noexcept { return first_position_; }
   std::uint64_t held_bytes() const noexcept { return held_bytes_; }            // of records held, padding included
   std::uint64_t allocated_bytes() const noexcept { return allocated_bytes_; }  // of segments held
-  std::uint64_t high_water_mark_bytes() const noexcept { return high_water_mark_bytes_; }  // of allocated_bytes()
+  std::uint64_t charged_bytes() const noexcept { return charged_bytes_; }      // for values of local records
+  std::uint64_t high_water_mark() const noexcept { return high_water_mark_; }  // of size()
+  std::uint64_t high_water_mark_bytes() const noexcept { return high_water_mark_bytes_; }  // of both
 
  private:
   struct Place {
@@ -135,7 +162,11 @@ class History {
 
   History(SegmentPool& pool, const HistoryLimits& limits);
 
-  Result<void> make_room(std::uint64_t stride);
+  Result<void> make_room(std::uint64_t stride, std::uint32_t charge_bytes = 0);
+  Result<void> evict_for_bytes();
+  Result<void> may_evict_to(std::uint64_t position);
+  void note_size() noexcept;
+  std::uint64_t charges_in_head(std::uint32_t end_offset) const noexcept;
   void drop_head_segment(Eviction reason);
   void drop_head_records(std::uint64_t count, Eviction reason);
   void count_evicted(Eviction reason, std::uint64_t count) noexcept;
@@ -153,7 +184,12 @@ class History {
   std::uint64_t evicted_through_ = 0;
   std::uint64_t held_bytes_ = 0;
   std::uint64_t allocated_bytes_ = 0;
+  std::uint64_t charged_bytes_ = 0;
+  std::uint64_t high_water_mark_ = 0;
   std::uint64_t high_water_mark_bytes_ = 0;
+  std::uint64_t hold_ = kNoHold;
+  std::uint64_t wanted_ = 0;
+  std::uint32_t ordinal_ = 0;  // of the last local record behind last_seq_
   std::array<std::uint64_t, kEvictionCount> evicted_{};
 };
 

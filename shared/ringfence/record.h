@@ -25,7 +25,17 @@ struct RecordView {
   std::string_view type;     // these two point into the record
   std::string_view payload;
   std::uint32_t stride_bytes = 0;  // to the next record: size and padding
+  bool local = false;              // pushed here: below
+  std::uint32_t ordinal = 0;       // of a local record: how many stand between the record with its seq and this one
+  std::uint32_t charge_bytes = 0;  // of a local record: what its value takes elsewhere
 };
+
+// A local record is the entry of a value that lies elsewhere (a JavaScript object). Its payload is text to search,
+// as JSON writes the inside of a string. Its mark is what parse_record() refuses, so none can come by the wire.
+//
+// Its ordinal is 0 where it has its seq to itself. Else its seq is that of the record before it, whose place it must not
+// take, and it is the ordinal-th local record behind that.
+inline constexpr std::uint32_t kLocalHeaderBytes = 8;  // ordinal and charge, ahead of the text
 
 // Bytes that a record takes, padding included.
 constexpr std::uint64_t record_stride_bytes(std::uint64_t type_bytes, std::uint64_t payload_bytes) noexcept {
@@ -38,6 +48,14 @@ bool valid_type(std::string_view type) noexcept;
 // Writes record_stride_bytes() at `out`. `type` has passed valid_type() and the record kRecordBytesMax (INVARIANT).
 void encode_record(std::byte* out, std::uint64_t seq, std::int64_t time_us, std::string_view type,
                    std::string_view payload) noexcept;
+
+void encode_local_record(std::byte* out, std::uint64_t seq, std::int64_t time_us, std::string_view type,
+                         std::uint32_t ordinal, std::uint32_t charge_bytes, std::string_view text) noexcept;
+
+// Orders all records of a history: the seq and, for the ordinal, a fraction below 1. Exact as a double.
+double record_key(const RecordView& record) noexcept;
+// How many local records may stand behind one seq, so that their keys differ: 2^20, less above 2^32.
+std::uint32_t ordinals_max(std::uint64_t seq) noexcept;
 
 // The first record of bytes that may hold anything.
 Result<RecordView> parse_record(std::span<const std::byte> bytes) noexcept;

@@ -2,25 +2,9 @@
 
 #include <algorithm>
 
+#include <ringfence/replica_parts.h>
+
 namespace ringfence {
-
-struct Replica::Held {
-  Held(std::string_view history_name, History&& held)
-      : name(history_name), history(std::move(held)), listeners(kListenersMax) {}
-
-  std::string name;
-  History history;
-  Topic<> listeners;
-  HistoryCounts counts;
-  bool changed = false;
-};
-
-struct Replica::Route {
-  explicit Route(HistoryId id) : history(id), sections(1) {}
-
-  HistoryId history;
-  Topic<const Section&> sections;  // its one subscription is the handle that attach() gave
-};
 
 Result<std::unique_ptr<Replica>> Replica::create(std::uint64_t memory_bytes) {
   if (memory_bytes < HistoryLimits::kBytesMin) return Error::bad_capacity;
@@ -49,6 +33,11 @@ bool Replica::remove_history(HistoryId id) {
   if (found == histories_.end()) return false;
   std::erase_if(routes_, [id](const auto& entry) { return entry.second->history == id; });
   std::erase(changed_, id);
+  std::erase_if(views_, [&](const auto& entry) {
+    if (entry.second.history != id) return false;
+    give_back(View::memory_bytes(entry.second.view->capacity()));
+    return true;
+  });
   declared_bytes_ -= found->second->history.limits().bytes_max;
   // Out of the map first: ending its listeners may call back into this.
   const std::unique_ptr<Held> held = std::move(found->second);
@@ -74,8 +63,10 @@ Result<Subscription> Replica::attach(std::uint32_t channel_id, HistoryId id, boo
   const std::uint64_t wanted = route_key(source, channel_id);
   for (const auto& [key, route] : routes_)
     if (key == wanted || route->history == id) return Error::already_attached;
-  if (new_epoch && (target->last_seq() > 0 || !target->empty())) {
+  // What was pushed before the first record of the channel stays: it has no number of another epoch.
+  if (new_epoch && target->last_seq() > 0) {
     target->reset();
+    update_views(*histories_.find(id)->second);
     mark_changed(id);
   }
   if (after > target->last_seq()) target->skip_to(std::min(after, kSeqMax));
@@ -105,7 +96,13 @@ void Replica::take(HistoryId id, const Section& section) {
       last_seq = record_seq(rest.data());
     if (last_seq > target.last_seq()) target.skip_to(last_seq);
   }
-  if (counts.appended > 0) mark_changed(id);
+  if (counts.appended > 0) {
+    update_views(held);
+    mark_changed(id);
+  }
+  if (counts.left == 0) return;
+  blocked_ = id;
+  ingest_->section = Section{section.channel_id, counts.left, target.last_seq(), counts.left_records};
 }
 
 void Replica::note_gap(std::uint32_t channel_id, std::uint64_t to, SourceId source) {
@@ -116,6 +113,7 @@ void Replica::note_gap(std::uint32_t channel_id, std::uint64_t to, SourceId sour
 }
 
 Result<void> Replica::ingest(std::span<const std::byte> batch, SourceId source) {
+  INVARIANT(!ingest_);
   if (const auto valid = validate_batch(batch); !valid) {
     ++totals_.refused_batches;
     ++refused_by_[static_cast<std::size_t>(valid.error())];
@@ -123,13 +121,24 @@ Result<void> Replica::ingest(std::span<const std::byte> batch, SourceId source) 
   }
   ++totals_.batches;
   totals_.bytes += batch.size();
-  BatchCursor sections(batch);
-  while (const auto section = sections.next()) {
-    const auto route = routes_.find(route_key(source, section->channel_id));
+  ingest_.emplace(Ingest{BatchCursor(batch), source, std::nullopt});
+  resume();
+  return {};
+}
+
+void Replica::resume() {
+  INVARIANT(ingest_);
+  blocked_ = 0;
+  for (;;) {
+    const std::optional<Section> section = ingest_->section ? ingest_->section : ingest_->sections.next();
+    ingest_->section.reset();
+    if (!section) break;
+    const auto route = routes_.find(route_key(ingest_->source, section->channel_id));
     const bool routed = route != routes_.end() && route->second->sections.emit(*section) > 0;
     if (!routed) totals_.unrouted_records += section->count;
+    if (blocked_ != 0) return;
   }
-  return {};
+  ingest_.reset();
 }
 
 Result<Subscription> Replica::on_change(HistoryId id, std::function<void()> callback) {

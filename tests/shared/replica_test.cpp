@@ -196,3 +196,88 @@ TEST_CASE("Replica does not count a record that was too large as a hole", "[repl
   CHECK(replica->totals().holes == 0);
   CHECK(replica->history(a)->size() == 2);
 }
+
+TEST_CASE("Replica stops before what is held would leave, and goes on where it was", "[replica]") {
+  auto replica = make();
+  const HistoryId a = replica->add_history("a", {2, kMiB, HistoryLimits::kNoAgeLimit}).value();
+  const HistoryId b = replica->add_history("b", kLimits).value();
+  auto first = replica->attach(7, a, false, 0).value();
+  auto second = replica->attach(8, b, false, 0).value();
+  replica->history(a)->hold(0);
+  const Bytes batch =
+      BatchBuilder().section(7, 0).record(1).record(2).record(3).record(4).section(8, 0).record(1).build();
+  REQUIRE(replica->ingest(batch).ok());
+  CHECK(replica->blocked() == a);
+  CHECK(replica->history(a)->last_seq() == 2);
+  CHECK(replica->history(b)->empty());
+  replica->history(a)->hold(replica->history(a)->wanted());
+  replica->resume();
+  CHECK(replica->blocked() == 0);
+  CHECK(replica->history(a)->last_seq() == 4);
+  CHECK(replica->history(a)->size() == 2);
+  CHECK(replica->history(b)->size() == 1);
+  CHECK(replica->totals().records == 5);
+  CHECK(replica->totals().duplicate_records == 0);
+  CHECK(replica->totals().holes == 0);
+}
+
+TEST_CASE("Replica goes on without a history that has gone while it was stopped for it", "[replica]") {
+  auto replica = make();
+  const HistoryId a = replica->add_history("a", {1, kMiB, HistoryLimits::kNoAgeLimit}).value();
+  auto route = replica->attach(7, a, false, 0).value();
+  replica->history(a)->hold(0);
+  const Bytes batch = BatchBuilder().section(7, 0).record(1).record(2).record(3).build();
+  REQUIRE(replica->ingest(batch).ok());
+  REQUIRE(replica->blocked() == a);
+  replica->remove_history(a);
+  replica->resume();
+  CHECK(replica->blocked() == 0);
+  CHECK(replica->totals().unrouted_records == 2);
+  CHECK(replica->ingest(batch).ok());
+}
+
+TEST_CASE("Replica keeps what was pushed before the first record of a channel", "[replica]") {
+  auto replica = make();
+  const HistoryId a = replica->add_history("a", kLimits).value();
+  REQUIRE(replica->push(a, 1, "t", "", 0, Numbering::behind).ok());
+  auto route = replica->attach(7, a, true, 10).value();
+  REQUIRE(replica->ingest(BatchBuilder().section(7, 10).record(11).build()).ok());
+  CHECK(replica->history(a)->size() == 2);
+  CHECK(replica->push(99, 1, "t", "", 0, Numbering::own).error() == Error::not_subscribed);
+}
+
+TEST_CASE("Replica keeps views current with every append, push, clear and epoch", "[replica]") {
+  auto replica = make();
+  const HistoryId a = replica->add_history("a", {2, kMiB, HistoryLimits::kNoAgeLimit}).value();
+  const ViewId view = replica->add_view(a, {}, 10, 1'000'000).value();
+  auto route = replica->attach(7, a, false, 0).value();
+  for (std::uint64_t seq = 1; seq <= 4; ++seq)
+    REQUIRE(replica->ingest(BatchBuilder().section(7, seq - 1).record(seq).build()).ok());
+  CHECK(replica->view(view)->total() == 4);  // though only two are held
+  CHECK(replica->view(view)->size() == 2);
+  CHECK(replica->view(view)->unseen() == 0);
+  REQUIRE(replica->push(a, 1, "t", "", 0, Numbering::behind).ok());
+  CHECK(replica->view(view)->total() == 5);
+  replica->clear(a);
+  CHECK(replica->view(view)->size() == 0);
+  CHECK(replica->view(view)->unread() == 0);
+}
+
+TEST_CASE("Replica sets the memory of views aside, and gives it back with them or their history", "[replica]") {
+  auto replica = make(2 * kMiB);
+  const HistoryId a = replica->add_history("a", kLimits).value();
+  CHECK(replica->add_view(99, {}, 10, 1).error() == Error::not_subscribed);
+  CHECK(replica->add_view(a, {}, 0, 1).error() == Error::bad_capacity);
+  CHECK(replica->add_view(a, {"a\n", "", ""}, 10, 1).error() == Error::bad_field);
+  CHECK(replica->declared_bytes() == kMiB);
+  CHECK(replica->add_view(a, {}, 200'000, 1).error() == Error::over_budget);
+  const ViewId first = replica->add_view(a, {}, 1000, 1).value();
+  REQUIRE(replica->add_view(a, {}, 1000, 1).ok());
+  CHECK(replica->declared_bytes() == kMiB + 2 * View::memory_bytes(1000));
+  CHECK(replica->remove_view(first));
+  CHECK_FALSE(replica->remove_view(first));
+  CHECK(replica->view(first) == nullptr);
+  CHECK(replica->remove_history(a));
+  CHECK(replica->declared_bytes() == 0);
+  CHECK(replica->views() == 0);
+}

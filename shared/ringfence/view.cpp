@@ -1,0 +1,111 @@
+#include <ringfence/view.h>
+
+#include <algorithm>
+
+namespace ringfence {
+namespace {
+
+// Calls `visit` with each name until it returns true; false if none did.
+template <typename Visit>
+bool any_name(std::string_view names, Visit visit) {
+  for (;;) {
+    const std::size_t end = std::min(names.find('\n'), names.size());
+    if (visit(names.substr(0, end))) return true;
+    if (end == names.size()) return false;
+    names.remove_prefix(end + 1);
+  }
+}
+
+bool valid_names(std::string_view names) noexcept {
+  std::size_t count = 0;
+  return names.empty() ||
+         !any_name(names, [&](std::string_view name) { return name.empty() || ++count > ViewFilter::kNamesMax; });
+}
+
+bool channel_matches(std::string_view wanted, std::string_view channel) noexcept {
+  if (wanted.back() != '*') return wanted == channel;
+  wanted.remove_suffix(1);
+  return channel.substr(0, wanted.size()) == wanted;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<View>> View::create(ViewFilter filter, std::uint32_t capacity, std::int64_t rate_bucket_us) {
+  if (capacity > kCapacityMax) return Error::bad_capacity;
+  if (!valid_names(filter.types) || !valid_names(filter.channels)) return Error::bad_field;
+  std::optional<TextMatch> text;
+  if (!filter.text.empty()) {
+    auto match = TextMatch::create(filter.text);
+    if (!match) return match.error();
+    text = std::move(match).value();
+  }
+  auto ring = RingBuffer<std::uint64_t>::create(capacity);
+  if (!ring) return ring.error();
+  auto rates = RateMeter::create(rate_bucket_us);
+  if (!rates) return rates.error();
+  return std::unique_ptr<View>(
+      new View(std::move(filter), std::move(text), std::move(ring).value(), std::move(rates).value()));
+}
+
+View::View(ViewFilter filter, std::optional<TextMatch> text, RingBuffer<std::uint64_t> ring, RateMeter rates)
+    : filter_(std::move(filter)), text_(std::move(text)), ring_(std::move(ring)), rates_(std::move(rates)) {}
+
+bool View::update(const History& history, std::string_view channel) {
+  const std::uint64_t before = total_ + evicted_with_history_ + read_;
+  while (!ring_.empty() && ring_.front() < history.first_position()) {
+    ring_.pop();
+    ++evicted_with_history_;
+  }
+  if (history.evicted(Eviction::cleared) != cleared_) {
+    cleared_ = history.evicted(Eviction::cleared);
+    read_ = total_;
+  }
+  if (next_ < history.first_position()) {
+    unseen_ += history.first_position() - next_;
+    next_ = history.first_position();
+  }
+  const std::uint64_t count = history.end_position() - next_;
+  if (count > 0) {
+    scanned_ += count;
+    const std::string& channels = filter_.channels;
+    const bool of_channel = channels.empty() || any_name(channels, [channel](std::string_view wanted) {
+                              return channel_matches(wanted, channel);
+                            });
+    if (of_channel) {
+      history.visit(next_, count, [this](const RecordView& record) {
+        if (matches(record)) {
+          ring_.push(next_);
+          rates_.add(record.type, record.time_us);
+          ++total_;
+        }
+        ++next_;
+      });
+    }
+    next_ = history.end_position();
+    high_water_mark_ = std::max<std::uint64_t>(high_water_mark_, ring_.size());
+  }
+  return total_ + evicted_with_history_ + read_ != before;
+}
+
+bool View::matches(const RecordView& record) const noexcept {
+  if (!filter_.types.empty() && !any_name(filter_.types, [&](std::string_view type) { return type == record.type; }))
+    return false;
+  return !text_ || text_->in(record.payload);
+}
+
+bool View::mark_read(std::uint64_t position) {
+  std::uint64_t low = first();
+  std::uint64_t high = total_;
+  while (low < high) {
+    const std::uint64_t middle = low + (high - low) / 2;
+    if (this->position(middle) < position)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  if (low <= read_) return false;
+  read_ = low;
+  return true;
+}
+
+}  // namespace ringfence
