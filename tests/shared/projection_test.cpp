@@ -83,7 +83,8 @@ TEST_CASE("Projection is the fold of all records there ever were", "[projection]
     REQUIRE(projection.update(history) == expected);
     projection.rebuild(history, join_marked);
     expected.clear();
-    for (std::size_t i = 0; i < all.size(); ++i) expected += i < history.first_position() ? all[i] : std::string("<").append(all[i]).append(">");
+    for (std::size_t i = 0; i < all.size(); ++i)
+      expected += i < history.first_position() ? all[i] : std::string("<").append(all[i]).append(">");
     REQUIRE(projection.state() == expected);
     REQUIRE(projection.missed() == 0);
   }
