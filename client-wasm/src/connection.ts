@@ -125,9 +125,8 @@ export class Connection {
     if (this.#socket !== undefined || this.#state.status === 'connecting') this.#failed(reason);
   }
 
-  stop(status: 'stopped' | 'closed'): void {
+  stop(status: 'stopped' | 'closed', reason = status === 'stopped' ? 'disconnect()' : 'end()'): void {
     if (this.#state.status === 'closed') return;
-    const reason = status === 'stopped' ? 'disconnect()' : 'end()';
     const wasGreeted = this.#drop();
     this.update({ status, retryInMs: 0, attempt: 0, connection: undefined, lastClose: reason });
     if (wasGreeted) this.#events.lost(reason);
@@ -188,6 +187,8 @@ export class Connection {
       case 'pong':
         return;
       case 'closing':
+        // Another session of the user has taken its place, or a back end wants it gone: coming back would undo that.
+        if (!message.reconnect) return this.stop('stopped', message.reason);
         this.#retryAfterMs = message.retryAfterMs;
         return;
       case 'error':

@@ -297,7 +297,10 @@ export type ConnectionStatus =
   | 'open'
   /** Lost; the next attempt comes in `retryInMs`. */
   | 'waiting'
-  /** `disconnect()` was called; `reconnect()` goes on. */
+  /**
+   * `disconnect()` was called, or the server has asked not to come back (`lastClose` says why, such as
+   * `session_replaced`); `reconnect()` goes on.
+   */
   | 'stopped'
   /** `end()` was called. */
   | 'closed';

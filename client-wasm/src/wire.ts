@@ -72,7 +72,7 @@ export type ServerMessage =
   | { readonly op: 'ok'; readonly id: number | undefined; readonly seq: number | undefined }
   | { readonly op: 'unsubscribed'; readonly id: number | undefined; readonly channel: string }
   | { readonly op: 'pong' }
-  | { readonly op: 'closing'; readonly reason: string; readonly retryAfterMs: number };
+  | { readonly op: 'closing'; readonly reason: string; readonly retryAfterMs: number; readonly reconnect: boolean };
 
 class BadMessage extends Error {}
 
@@ -209,7 +209,12 @@ export function parseServerMessage(json: string): ServerMessage | string {
       case 'pong':
         return { op: 'pong' };
       case 'closing':
-        return { op: 'closing', reason: text(fields, 'reason'), retryAfterMs: integer(fields, 'retry_after_ms') };
+        return {
+          op: 'closing',
+          reason: text(fields, 'reason'),
+          retryAfterMs: integer(fields, 'retry_after_ms'),
+          reconnect: fields['reconnect'] !== false,
+        };
       default:
         return `unknown op ${JSON.stringify(fields['op'])}`;
     }

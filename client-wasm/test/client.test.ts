@@ -96,6 +96,17 @@ describe('connect', () => {
     expect(sockets).toHaveLength(2);
   });
 
+  it('stays away when the server asks for that, until reconnect()', () => {
+    const { client, timers, socket, sockets } = makeRig();
+    socket().welcome();
+    socket().tell({ op: 'closing', reason: 'session_replaced', retry_after_ms: 0, reconnect: false });
+    expect(client.state).toMatchObject({ status: 'stopped', lastClose: 'session_replaced' });
+    timers.advance(600_000);
+    expect(sockets).toHaveLength(1);
+    client.reconnect();
+    expect(sockets).toHaveLength(2);
+  });
+
   it('pings a silent server, and leaves one that does not answer', () => {
     const { client, timers, socket } = makeRig({ silenceMs: 60_000 });
     socket().welcome();
