@@ -180,11 +180,12 @@ TEST_CASE("Another session of a user closes the old connections with 1000 before
   CHECK(test.server.connections().connections_of("ann").size() == 3);
 
   std::atomic<bool> accepted{false};
+  std::atomic<bool> answered{false};
   std::thread other([&] {
     WsClient replacing(port, "ringfence.v1.json", "?user=ann&session=s2");
     accepted = true;
     replacing.send(R"({"op":"ping","id":1})");
-    CHECK(next_of(replacing, "pong")["id"] == 1);
+    answered = next_of(replacing, "pong")["id"] == 1;
     replacing.close();
   });
   for (WsClient* old : {&first, &second, &third}) {
@@ -197,6 +198,7 @@ TEST_CASE("Another session of a user closes the old connections with 1000 before
   }
   other.join();
   CHECK(accepted);
+  CHECK(answered);
   CHECK(test.server.connections().stats().replaced == 3);
   CHECK(test.eventually([&](const HubStats& stats) { return stats.subscriptions == 0; }));
 }
