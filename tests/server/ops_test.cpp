@@ -217,10 +217,11 @@ TEST_CASE("Invalid UTF-8 ends its connection with 1007, is counted, and nobody e
 TEST_CASE("A message above 16 times the limit ends its connection with 1009", "[ops]") {
   TestServer test;
   WsClient client(test.server.port());
-  boost::system::error_code ignored;
-  const std::string huge(17 * 65'536, 'x');
+  // The byte too many comes by itself: were there more that the server leaves unread, its close could be lost in a reset.
+  const std::string most(16 * 65'536, 'x');
   client.stream().text(true);
-  client.stream().write(boost::asio::buffer(huge), ignored);
+  client.stream().write_some(false, boost::asio::buffer(most));
+  client.stream().write_some(true, boost::asio::buffer("x", 1));
   CHECK(client.read_close() == 1009);
   CHECK(test.eventually([](const HubStats& stats) { return stats.connections == 0; }));
 }
