@@ -340,6 +340,9 @@ std::unique_ptr<Core> core;
 }  // namespace
 
 extern "C" {
+// The tables of std::function name it; the library's own would bring printf with it.
+[[noreturn]] void __cxa_pure_virtual() { std::abort(); }
+
 #define EXPORT EMSCRIPTEN_KEEPALIVE
 EXPORT std::uint32_t rf_start(double memory_bytes, std::uint32_t batch_bytes_max) {
   core = std::make_unique<Core>();

@@ -24,10 +24,10 @@ std::int64_t RateMeter::bucket_of(std::int64_t time_us) const noexcept {
 }
 
 RateMeter::Row& RateMeter::row_of(std::string_view type, std::int64_t bucket) noexcept {
-  if (last_ < types_ && rows_[last_].name() == type) return rows_[last_];
+  if (last_ < types_ && same_text(rows_[last_].name(), type)) return rows_[last_];
   // Types beyond the last named one share the row behind it, whose name is empty.
   for (last_ = 0; last_ < types_; ++last_)
-    if (last_ == kTypesMax || rows_[last_].name() == type) return rows_[last_];
+    if (last_ == kTypesMax || same_text(rows_[last_].name(), type)) return rows_[last_];
   Row& row = rows_[types_++];
   row.newest = bucket;
   if (last_ < kTypesMax) {
@@ -37,7 +37,7 @@ RateMeter::Row& RateMeter::row_of(std::string_view type, std::int64_t bucket) no
   return row;
 }
 
-void RateMeter::add(std::string_view type, std::int64_t time_us) noexcept {
+void RateMeter::add_elsewhere(std::string_view type, std::int64_t time_us) noexcept {
   const std::int64_t bucket = bucket_of(time_us);
   Row& row = row_of(type, bucket);
   if (bucket > row.newest) {
@@ -45,8 +45,11 @@ void RateMeter::add(std::string_view type, std::int64_t time_us) noexcept {
     for (std::int64_t step = 0; step < steps; ++step) row.counts[place(bucket - step)] = 0;
     row.newest = bucket;
   }
-  // Older than the ring: nothing asks for it any more.
-  if (row.newest - bucket < kSpan) ++row.counts[place(bucket)];
+  last_count_ = nullptr;
+  if (row.newest - bucket >= kSpan) return;  // older than the ring: nothing asks for it any more
+  last_count_ = &row.counts[place(bucket)];
+  last_from_us_ = bucket * bucket_us_;
+  ++*last_count_;
 }
 
 RateMeter::Rate RateMeter::rate(std::size_t index, std::int64_t now_us) const noexcept {

@@ -16,6 +16,7 @@
 #include <memory>
 #include <string_view>
 
+#include <ringfence/bytes.h>
 #include <ringfence/result.h>
 
 namespace ringfence {
@@ -28,7 +29,14 @@ class RateMeter {
   static Result<RateMeter> create(std::int64_t bucket_us);
   static constexpr std::uint64_t memory_bytes() noexcept { return (kTypesMax + 1) * sizeof(Row); }
 
-  void add(std::string_view type, std::int64_t time_us) noexcept;
+  void add(std::string_view type, std::int64_t time_us) noexcept {
+    // The usual case: of the type and in the bucket of the last one.
+    if (last_count_ != nullptr && time_us >= last_from_us_ && time_us - last_from_us_ < bucket_us_ &&
+        same_text(rows_[last_].name(), type))
+      ++*last_count_;
+    else
+      add_elsewhere(type, time_us);
+  }
 
   struct Rate {
     std::string_view type;  // valid as long as this
@@ -50,13 +58,16 @@ class RateMeter {
   };
 
   explicit RateMeter(std::int64_t bucket_us) : bucket_us_(bucket_us), rows_(new Row[kTypesMax + 1]) {}
+  void add_elsewhere(std::string_view type, std::int64_t time_us) noexcept;
   std::int64_t bucket_of(std::int64_t time_us) const noexcept;
   Row& row_of(std::string_view type, std::int64_t bucket) noexcept;
 
   std::int64_t bucket_us_;
   std::unique_ptr<Row[]> rows_;
   std::size_t types_ = 0;
-  std::size_t last_ = 0;  // of the last add
+  std::size_t last_ = 0;  // of the last add: its type, its count and the begin of its bucket
+  std::uint32_t* last_count_ = nullptr;
+  std::int64_t last_from_us_ = 0;
 };
 
 }  // namespace ringfence

@@ -33,11 +33,8 @@ bool Replica::remove_history(HistoryId id) {
   if (found == histories_.end()) return false;
   std::erase_if(routes_, [id](const auto& entry) { return entry.second->history == id; });
   std::erase(changed_, id);
-  std::erase_if(views_, [&](const auto& entry) {
-    if (entry.second.history != id) return false;
-    give_back(View::memory_bytes(entry.second.view->capacity()));
-    return true;
-  });
+  for (std::size_t index = views_.size(); index-- > 0;)
+    if (views_[index].history == id) remove_view(views_[index].id);
   declared_bytes_ -= found->second->history.limits().bytes_max;
   // Out of the map first: ending its listeners may call back into this.
   const std::unique_ptr<Held> held = std::move(found->second);

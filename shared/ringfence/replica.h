@@ -129,8 +129,10 @@ class Replica {
   }
   void take(HistoryId id, const Section& section);
   void update_views(Held& held);
+  std::size_t view_index(ViewId id) const noexcept;  // views_.size() if there is none
 
   struct Watching {  // a view, and whose it is
+    ViewId id;
     HistoryId history;
     std::unique_ptr<View> view;
   };
@@ -148,7 +150,7 @@ class Replica {
   std::unordered_map<HistoryId, std::unique_ptr<Held>> histories_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Route>> routes_;  // by route_key()
   std::vector<HistoryId> changed_;
-  std::unordered_map<ViewId, Watching> views_;
+  std::vector<Watching> views_;  // their ids rise
   ViewId next_view_ = 1;
   std::optional<Ingest> ingest_;
   HistoryId blocked_ = 0;

@@ -39,25 +39,38 @@ Result<ViewId> Replica::add_view(HistoryId id, ViewFilter filter, std::uint32_t 
   owned->update(held.history, held.channel);
   held.views.push_back(owned.get());
   const ViewId view_id = next_view_++;
-  views_.emplace(view_id, Watching{id, std::move(owned)});
+  views_.push_back({view_id, id, std::move(owned)});
   return view_id;
 }
 
+std::size_t Replica::view_index(ViewId id) const noexcept {
+  std::size_t low = 0;
+  for (std::size_t high = views_.size(); low < high;) {
+    const std::size_t middle = (low + high) / 2;
+    if (views_[middle].id < id)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < views_.size() && views_[low].id == id ? low : views_.size();
+}
+
 bool Replica::remove_view(ViewId id) {
-  const auto found = views_.find(id);
-  if (found == views_.end()) return false;
-  std::erase(histories_.find(found->second.history)->second->views, found->second.view.get());
-  give_back(View::memory_bytes(found->second.view->capacity()));
-  views_.erase(found);
+  const std::size_t index = view_index(id);
+  if (index == views_.size()) return false;
+  std::erase(histories_.find(views_[index].history)->second->views, views_[index].view.get());
+  give_back(View::memory_bytes(views_[index].view->capacity()));
+  views_.erase(views_.begin() + static_cast<std::ptrdiff_t>(index));
   return true;
 }
 
 View* Replica::view(ViewId id) {
-  const auto found = views_.find(id);
-  if (found == views_.end()) return nullptr;
-  const Held& held = *histories_.find(found->second.history)->second;
-  found->second.view->update(held.history, held.channel);
-  return found->second.view.get();
+  const std::size_t index = view_index(id);
+  if (index == views_.size()) return nullptr;
+  const Held& held = *histories_.find(views_[index].history)->second;
+  View& view = *views_[index].view;
+  view.update(held.history, held.channel);
+  return &view;
 }
 
 void Replica::set_channel(HistoryId id, std::string_view channel) {

@@ -1,14 +1,19 @@
 #include <ringfence/text_match.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace ringfence {
 namespace {
 
 // Lowered by the compiler to what the target has.
 using Block = std::uint8_t __attribute__((vector_size(16)));
-using Halves = std::uint64_t __attribute__((vector_size(16)));
 constexpr std::size_t kBlockBytes = sizeof(Block);
 
 Block load_block(const char* from) noexcept {
@@ -17,13 +22,47 @@ Block load_block(const char* from) noexcept {
   return block;
 }
 
-bool any(Block mask) noexcept {
-  Halves halves;
-  std::memcpy(&halves, &mask, sizeof halves);
-  return (halves[0] | halves[1]) != 0;
+// A bit for each byte of a mask.
+std::uint32_t lanes(Block mask) noexcept {
+#if defined(__wasm_simd128__)
+  return static_cast<std::uint32_t>(wasm_i8x16_bitmask(reinterpret_cast<v128_t>(mask)));
+#elif defined(__SSE2__)
+  return static_cast<std::uint32_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(mask)));
+#else
+  std::uint32_t bits = 0;
+  for (std::size_t lane = 0; lane < sizeof mask; ++lane) bits |= (mask[lane] & 1u) << lane;
+  return bits;
+#endif
 }
 
 Block fill(char c) noexcept { return Block{} + static_cast<std::uint8_t>(c); }
+
+Block equal(Block block, Block to) noexcept { return reinterpret_cast<Block>(block == to); }
+
+// How usual a byte is in JSON of English text: less is rarer.
+std::size_t usualness(char c) noexcept {
+  constexpr std::string_view kRareFirst = "zqxjkvbpygfwmucldrhsnioate";
+  const std::size_t letter = kRareFirst.find(c);
+  if (letter != std::string_view::npos) return letter + 1;
+  if (static_cast<std::uint8_t>(c) >= 0x80) return 0;
+  return c >= '0' && c <= '9' ? kRareFirst.size() / 2 : kRareFirst.size() + 1;  // blanks and signs are everywhere
+}
+
+// Where the next quote or backslash is; the end if there is none.
+std::size_t find_quote(std::string_view json, std::size_t at) noexcept {
+  // Names and short values end soon.
+  for (const std::size_t near = std::min(at + 8, json.size()); at < near; ++at)
+    if (json[at] == '"' || json[at] == '\\') return at;
+  const Block quote = fill('"');
+  const Block slash = fill('\\');
+  for (; at + kBlockBytes <= json.size(); at += kBlockBytes) {
+    const Block block = load_block(json.data() + at);
+    const std::uint32_t found = lanes(equal(block, quote) | equal(block, slash));
+    if (found != 0) return at + static_cast<std::size_t>(std::countr_zero(found));
+  }
+  while (at < json.size() && json[at] != '"' && json[at] != '\\') ++at;
+  return at;
+}
 
 bool between(std::uint32_t c, std::uint32_t low, std::uint32_t high) noexcept { return c >= low && c <= high; }
 
@@ -96,7 +135,7 @@ bool in_value(std::string_view json, std::size_t from, std::size_t to) noexcept 
   std::size_t slashes = 0;
   while (slashes < from && json[from - 1 - slashes] == '\\') ++slashes;
   if (slashes % 2 == 1) return false;
-  while (to < json.size() && json[to] != '"') to += json[to] == '\\' ? 2 : 1;
+  for (to = find_quote(json, to); to < json.size() && json[to] == '\\';) to = find_quote(json, to + 2);
   for (++to; to < json.size(); ++to) {
     if (json[to] == ':') return false;
     if (json[to] != ' ' && json[to] != '\n' && json[to] != '\t' && json[to] != '\r') break;
@@ -107,11 +146,13 @@ bool in_value(std::string_view json, std::size_t from, std::size_t to) noexcept 
 }  // namespace
 
 Result<TextMatch> TextMatch::create(std::string_view text) {
-  if (text.empty() || text.size() > kTextBytesMax) return Error::bad_field;
-  return TextMatch(as_json(text));
+  if (!valid(text)) return Error::bad_field;
+  return TextMatch(text);
 }
 
-TextMatch::TextMatch(std::string_view json) : small_(json), large_(json) {
+TextMatch::TextMatch(std::string_view text) : small_(as_json(text)), large_(small_) {
+  INVARIANT(valid(text));
+  const std::string json = small_;
   for (std::size_t at = 0; at < json.size(); at += char_bytes(json[at])) {
     const std::size_t length = char_bytes(json[at]);
     if (length > 2 || length > json.size() - at || byte(json[at]) - 0x80u < 0x40) continue;
@@ -120,51 +161,76 @@ TextMatch::TextMatch(std::string_view json) : small_(json), large_(json) {
     put(small_, at, pair.small);
     put(large_, at, pair.large);
   }
+  const std::size_t head = std::min(small_.size(), small_head_.size());
+  std::copy_n(small_.data(), head, small_head_.data());
+  std::copy_n(large_.data(), head, large_head_.data());
+  if (std::none_of(small_.begin(), small_.end(), [](char c) { return byte(c) >= 0xc0; }))
+    head_lanes_ = (1u << head) - 1;
+  for (std::size_t at = 1; at < small_.size(); ++at)
+    if (usualness(small_[at]) < usualness(small_[rare_])) rare_ = at;
+  check_ = rare_ == 0 ? small_.size() - 1 : 0;
+  for (std::size_t at = 0; at < small_.size(); ++at)
+    if (at != rare_ && usualness(small_[at]) < usualness(small_[check_])) check_ = at;
 }
 
-bool TextMatch::matches_at(const char* at) const noexcept {
-  for (std::size_t offset = 0; offset < small_.size();) {
-    // Both bytes of a letter of one case: the lead of one and the trail of the other are another letter.
-    const std::size_t length = std::min(char_bytes(small_[offset]), small_.size() - offset);
-    if (std::memcmp(at + offset, &small_[offset], length) != 0 &&
-        std::memcmp(at + offset, &large_[offset], length) != 0)
-      return false;
-    offset += length;
+bool TextMatch::matches(std::string_view json, std::size_t at) const noexcept {
+  const char* const small = small_.data();
+  const char* const large = large_.data();
+  const char* const here = json.data() + at;
+  const std::size_t size = small_.size();
+  std::size_t offset = 0;
+  if (head_lanes_ != 0 && at + kBlockBytes <= json.size()) {
+    const Block block = load_block(here);
+    const Block same = equal(block, load_block(small_head_.data())) | equal(block, load_block(large_head_.data()));
+    if ((lanes(same) & head_lanes_) != head_lanes_) return false;
+    offset = std::min(size, kBlockBytes);
   }
-  return true;
-}
-
-bool TextMatch::search(std::string_view json, std::size_t from, std::size_t to) const noexcept {
-  const std::size_t last = small_.size() - 1;
-  for (std::size_t at = from; at < to; ++at) {
-    const char first = json[at];
-    if (first != small_[0] && first != large_[0]) continue;
-    const char behind = json[at + last];
-    if (behind != small_[last] && behind != large_[last]) continue;
-    if (matches_at(&json[at]) && in_value(json, at, at + last + 1)) return true;
+  for (; offset < size; ++offset) {
+    if (here[offset] != small[offset] && here[offset] != large[offset]) return false;
+    // The lead of one case and the trail of the other are another letter.
+    if (small[offset] != large[offset] && byte(small[offset]) >= 0xc0) {
+      const char* const one = here[offset] == small[offset] ? small : large;
+      if (here[offset + 1] != one[offset + 1]) return false;
+      ++offset;
+    }
   }
-  return false;
+  return in_value(json, at, at + size);
 }
 
 bool TextMatch::in(std::string_view json) const noexcept {
-  const std::size_t last = small_.size() - 1;
-  if (json.size() <= last) return false;
-  const std::size_t starts = json.size() - last;  // where it may begin
-  if (starts < kBlockBytes) return search(json, 0, starts);
-  const Block first_small = fill(small_[0]);
-  const Block first_large = fill(large_[0]);
-  const Block last_small = fill(small_[last]);
-  const Block last_large = fill(large_[last]);
-  for (std::size_t at = 0;;) {
-    const Block first = load_block(json.data() + at);
-    const Block behind = load_block(json.data() + at + last);
-    const auto hits =
-        ((first == first_small) | (first == first_large)) & ((behind == last_small) | (behind == last_large));
-    if (any(reinterpret_cast<const Block&>(hits)) && search(json, at, at + kBlockBytes)) return true;
-    if (at + kBlockBytes >= starts) return false;
-    // The last step goes over some bytes again, rather than past the end.
-    at = std::min(at + kBlockBytes, starts - kBlockBytes);
+  const std::size_t size = small_.size();
+  if (json.size() < size) return false;
+  const std::size_t starts = json.size() - size + 1;  // where it may begin
+  if (starts < kBlockBytes) {
+    for (std::size_t at = 0; at < starts; ++at)
+      if (matches(json, at)) return true;
+    return false;
   }
+  const Block rare_small = fill(small_[rare_]);
+  const Block rare_large = fill(large_[rare_]);
+  const Block check_small = fill(small_[check_]);
+  const Block check_large = fill(large_[check_]);
+  const char* const rare_at = json.data() + rare_;
+  const char* const check_at = json.data() + check_;
+  const auto rare_hits = [&](std::size_t at) {
+    const Block block = load_block(rare_at + at);
+    return equal(block, rare_small) | equal(block, rare_large);
+  };
+  for (std::size_t at = 0; at < starts; at += kBlockBytes) {
+    // Two steps at once over what has nothing of it.
+    while (at + 2 * kBlockBytes <= starts && lanes(rare_hits(at) | rare_hits(at + kBlockBytes)) == 0)
+      at += 2 * kBlockBytes;
+    if (at == starts) return false;
+    // The last step goes over some bytes again, rather than past the end.
+    at = std::min(at, starts - kBlockBytes);
+    Block hits = rare_hits(at);
+    if (lanes(hits) == 0) continue;
+    const Block check = load_block(check_at + at);
+    hits &= equal(check, check_small) | equal(check, check_large);
+    for (std::uint32_t left = lanes(hits); left != 0; left &= left - 1)
+      if (matches(json, at + static_cast<std::size_t>(std::countr_zero(left)))) return true;
+  }
+  return false;
 }
 
 }  // namespace ringfence

@@ -18,6 +18,7 @@ bool any_name(std::string_view names, Visit visit) {
 
 bool valid_names(std::string_view names) noexcept {
   std::size_t count = 0;
+  if (names.size() > 256 * ViewFilter::kNamesMax) return false;  // so that a place in them has 16 bits
   return names.empty() ||
          !any_name(names, [&](std::string_view name) { return name.empty() || ++count > ViewFilter::kNamesMax; });
 }
@@ -31,24 +32,23 @@ bool channel_matches(std::string_view wanted, std::string_view channel) noexcept
 }  // namespace
 
 Result<std::unique_ptr<View>> View::create(ViewFilter filter, std::uint32_t capacity, std::int64_t rate_bucket_us) {
-  if (capacity > kCapacityMax) return Error::bad_capacity;
+  if (capacity == 0 || capacity > kCapacityMax || rate_bucket_us <= 0) return Error::bad_capacity;
   if (!valid_names(filter.types) || !valid_names(filter.channels)) return Error::bad_field;
-  std::optional<TextMatch> text;
-  if (!filter.text.empty()) {
-    auto match = TextMatch::create(filter.text);
-    if (!match) return match.error();
-    text = std::move(match).value();
-  }
-  auto ring = RingBuffer<std::uint64_t>::create(capacity);
-  if (!ring) return ring.error();
-  auto rates = RateMeter::create(rate_bucket_us);
-  if (!rates) return rates.error();
-  return std::unique_ptr<View>(
-      new View(std::move(filter), std::move(text), std::move(ring).value(), std::move(rates).value()));
+  if (!filter.text.empty() && !TextMatch::valid(filter.text)) return Error::bad_field;
+  return std::unique_ptr<View>(new View(std::move(filter), capacity, rate_bucket_us));
 }
 
-View::View(ViewFilter filter, std::optional<TextMatch> text, RingBuffer<std::uint64_t> ring, RateMeter rates)
-    : filter_(std::move(filter)), text_(std::move(text)), ring_(std::move(ring)), rates_(std::move(rates)) {}
+View::View(ViewFilter&& filter, std::uint32_t capacity, std::int64_t rate_bucket_us)
+    : filter_(std::move(filter)),
+      ring_(RingBuffer<std::uint64_t>::create(capacity).value()),
+      rates_(RateMeter::create(rate_bucket_us).value()) {
+  if (!filter_.text.empty()) text_.emplace(filter_.text);
+  if (filter_.types.empty()) return;
+  any_name(filter_.types, [this](std::string_view name) {
+    type_ends_[types_++] = static_cast<std::uint16_t>(name.data() + name.size() - filter_.types.data());
+    return false;
+  });
+}
 
 bool View::update(const History& history, std::string_view channel) {
   const std::uint64_t before = total_ + evicted_with_history_ + read_;
@@ -88,8 +88,14 @@ bool View::update(const History& history, std::string_view channel) {
 }
 
 bool View::matches(const RecordView& record) const noexcept {
-  if (!filter_.types.empty() && !any_name(filter_.types, [&](std::string_view type) { return type == record.type; }))
-    return false;
+  if (types_ > 0) {
+    const char* const types = filter_.types.data();
+    std::size_t from = 0;
+    std::uint32_t index = 0;
+    for (; index < types_; from = type_ends_[index++] + 1u)
+      if (same_text({types + from, type_ends_[index] - from}, record.type)) break;
+    if (index == types_) return false;
+  }
   return !text_ || text_->in(record.payload);
 }
 

@@ -10,6 +10,7 @@
 // Errors   create(): bad_capacity, bad_field for a filter out of its bounds.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -65,10 +66,12 @@ class View {
   std::uint64_t high_water_mark() const noexcept { return high_water_mark_; }
 
  private:
-  View(ViewFilter filter, std::optional<TextMatch> text, RingBuffer<std::uint64_t> ring, RateMeter rates);
+  View(ViewFilter&& filter, std::uint32_t capacity, std::int64_t rate_bucket_us);
   bool matches(const RecordView& record) const noexcept;
 
   ViewFilter filter_;
+  std::array<std::uint16_t, ViewFilter::kNamesMax> type_ends_{};  // in filter_.types, so that none is looked for anew
+  std::uint32_t types_ = 0;
   std::optional<TextMatch> text_;
   RingBuffer<std::uint64_t> ring_;
   RateMeter rates_;

@@ -16,7 +16,7 @@ import {
 } from './client_rig.mjs';
 
 const EVENTS = 100_000;
-const GOAL_RATIO = 1.3;
+const GOAL_RATIO = 1.25;
 const GOAL_HEAP_BYTES = 1024 * 1024;
 const BATCHES_AT_ONCE = 50;
 
