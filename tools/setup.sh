@@ -5,16 +5,16 @@ SUPPORTED="Debian 12 or 13, or Ubuntu 24.04"
 
 # Alternatives are tried from left to right: the first that the release has is taken.
 PACKAGES_BUILD="build-essential cmake ninja-build ccache libboost1.81-dev|libboost-dev nlohmann-json3-dev
-  libspdlog-dev libcli11-dev libssl-dev libcpp-jwt-dev prometheus-cpp-dev catch2 emscripten ca-certificates"
-PACKAGES_TEST="chromium|chromium-browser prometheus"
-PACKAGES_CHECK="clang clang-tidy libclang-rt-dev|libclang-rt-18-dev|libclang-rt-14-dev"
+  libspdlog-dev libcli11-dev libssl-dev libcpp-jwt-dev prometheus-cpp-dev libnats-dev catch2 emscripten ca-certificates"
+PACKAGES_TEST="chromium|chromium-browser prometheus nats-server"
+PACKAGES_CHECK="clang clang-tidy libclang-rt-dev|libclang-rt-18-dev|libclang-rt-14-dev nats-server"
 PACKAGES_PEERS="nginx-core libnginx-mod-nchan nats-server"
 # Elsewhere the same things under other names, so there they are looked for by what they give.
 COMMANDS_BUILD="g++ cmake ninja em++ node npm"
-COMMANDS_TEST="chromium promtool"
-COMMANDS_CHECK="clang++ clang-tidy"
+COMMANDS_TEST="chromium promtool nats-server"
+COMMANDS_CHECK="clang++ clang-tidy nats-server"
 COMMANDS_PEERS="nginx nats-server"
-HEADERS_BUILD="boost/asio.hpp nlohmann/json.hpp spdlog/spdlog.h CLI/CLI.hpp openssl/evp.h jwt/algorithm.hpp prometheus/text_serializer.h"
+HEADERS_BUILD="boost/asio.hpp nlohmann/json.hpp spdlog/spdlog.h CLI/CLI.hpp openssl/evp.h jwt/algorithm.hpp prometheus/text_serializer.h nats/nats.h"
 
 supported() { case "$DISTRO" in "debian 12" | "debian 13" | "ubuntu 24.04") ;; *) return 1 ;; esac; }
 

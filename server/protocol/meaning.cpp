@@ -17,6 +17,9 @@ std::string_view error_meaning(Error code) noexcept {
     case Error::seq_in_future: return "the seq is above the channel's last";
     case Error::no_such_channel: return "there is no such channel";
     case Error::shutting_down: return "the server takes no more messages";
+    case Error::broker_unavailable: return "the broker that joins the servers is not reached; nothing was published";
+    case Error::broker_timeout: return "the broker has not answered in time; whether it was published is not known";
+    case Error::broker_refused: return "the broker has refused it; nothing was published";
     case Error::overloaded: return "the record memory is full and held by slow readers";
     case Error::string_too_long: return "a string has more characters than it may";
     case Error::rate_limited: return "this connection sends more messages than it may";

@@ -40,6 +40,9 @@ std::string_view error_code(Error error) noexcept {
     case Error::key_unknown: return "key_unknown";
     case Error::forbidden: return "forbidden";
     case Error::shutting_down: return "shutting_down";
+    case Error::broker_unavailable: return "broker_unavailable";
+    case Error::broker_timeout: return "broker_timeout";
+    case Error::broker_refused: return "broker_refused";
     case Error::batch_truncated: return "batch_truncated";
     case Error::batch_bad_magic: return "batch_bad_magic";
     case Error::batch_bad_version: return "batch_bad_version";

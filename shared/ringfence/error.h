@@ -45,6 +45,10 @@ enum class Error : std::uint8_t {
   key_unknown,
   forbidden,
   shutting_down,
+  // Many servers as one: the broker (protocol.md, "Error codes").
+  broker_unavailable,
+  broker_timeout,
+  broker_refused,
   // Batches, refused by a receiver (batch.h).
   batch_truncated,
   batch_bad_magic,
