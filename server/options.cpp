@@ -9,6 +9,7 @@
 
 #include "auth/identity.h"
 #include "realtime/channel.h"
+#include "realtime/channel_policy.h"
 
 namespace ringfence {
 namespace {
@@ -86,6 +87,7 @@ void check_options(const Options& options) {
   }
   if (!options.log_channel.empty() && !valid_channel_name(options.log_channel))
     throw UsageError("--log-channel: '" + options.log_channel + "' is not a channel name: [A-Za-z0-9_:.-]{1,128}");
+  (void)ChannelPolicies::parse(options.channel_policies);
   if (options.threads < 1 || options.threads > 64) throw UsageError("--threads: not in 1..64");
   const Limits& limits = options.limits;
   if (limits.dead_after_ms <= limits.ping_interval_ms)

@@ -74,7 +74,9 @@ struct Options {
   bool trust_forwarded_for = false;        // of a peer on a loopback address
   std::vector<std::string> allow_origins;  // besides the server's own host; "*" is any
   std::uint64_t memory_budget_bytes = kMemoryBudgetDefault;
-  std::uint64_t cache_memory_bytes = 16ull << 20;  // of all named caches
+  std::uint64_t cache_memory_bytes = 16ull << 20;      // of all named caches
+  std::uint64_t last_value_memory_bytes = 2ull << 20;  // of the latest records of `conflate` channels
+  std::vector<std::string> channel_policies;           // PATTERN=POLICY, see realtime/channel_policy.h
   std::string log_level = "info";
   std::string log_channel;  // empty: log lines are not published
   AuthOptions auth;

@@ -135,6 +135,17 @@ std::vector<Row> serve_rows(Options& o) {
        1'000'000'000},
       {"Channels", "history-bytes", &l.history_bytes_max, "bytes held for each channel", Unit::bytes, 4 * kKiB, kTiB},
       {"Channels", "history-age-s", &l.history_age_max_s, "age of the records held", Unit::s, 1, 999'999'999},
+      {"Channels",
+       "channel-policy",
+       &o.channel_policies,
+       "for subscribers that are slow: a channel or a prefix and *, then =catch_up (as without), =conflate (the latest "
+       "only) or =close; may be repeated, the first that matches counts",
+       {},
+       0,
+       0,
+       "PATTERN=POLICY"},
+      {"Channels", "last-value-memory", &o.last_value_memory_bytes,
+       "latest records of conflate channels, within --cache-memory", Unit::bytes, 64 * kKiB, 64 * kTiB},
       {"Channels", "channel-idle-ms", &l.channel_idle_ms, "an empty channel without subscribers is forgotten after it",
        Unit::ms, 1, kDayMs},
 

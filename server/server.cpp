@@ -22,6 +22,7 @@
 #include "net/listener.h"
 #include "protocol/json.h"
 #include "realtime/clock.h"
+#include "realtime/last_values.h"
 #include "realtime/shard.h"
 #include "tasks/task_registry.h"
 
@@ -67,6 +68,16 @@ Server::Server(Options options) : options_(std::move(options)) {
   services_.connections = connections_.get();
   auth_ = std::make_unique<Authenticator>(options_.auth, ledger_, *caches_);
   services_.auth = auth_.get();
+  auto policies = ChannelPolicies::parse(options_.channel_policies);
+  if (policies.has(SlowPolicy::conflate)) {
+    auto last_values = LastValues::create(*caches_, options_.last_value_memory_bytes);
+    if (!last_values.ok())
+      throw UsageError("--last-value-memory " + size_text(options_.last_value_memory_bytes) +
+                       ": with its table it does not fit in what the other caches leave of --cache-memory " +
+                       size_text(options_.cache_memory_bytes));
+    last_values_ = std::move(last_values).value();
+  }
+  hub_->set_policies(std::move(policies), last_values_.get());
   if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();
   http_ = std::make_unique<HttpService>(options_, ledger_, services_, channel_log_.get());
   if (channel_log_) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));

@@ -43,6 +43,7 @@ class Authenticator;
 class CacheManager;
 class ChannelLog;
 class HttpService;
+class LastValues;
 class Listener;
 class Shard;
 
@@ -110,6 +111,7 @@ class Server {
   std::thread tasks_thread_;
   std::vector<Account> accounts_;  // of what is bounded outside of the hub
   std::unique_ptr<CacheManager> caches_;
+  std::unique_ptr<LastValues> last_values_;
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<Authenticator> auth_;
   Services services_;

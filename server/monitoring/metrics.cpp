@@ -101,11 +101,14 @@ void add_hub(Page& page, const HubStats& stats) {
   page.counter("flushes", "Flushes of all threads.").add(stats.flushes);
   page.counter("gaps", "Gaps told to subscribers that had fallen behind.").add(stats.gaps);
   page.counter("missed_records", "Records that those gaps were.").add(stats.missed);
+  page.counter("conflated_records", "Records that slow subscribers of conflate channels were spared.")
+      .add(stats.conflated);
   page.counter("waits_for_memory", "Texts that had to wait for record memory.").add(stats.waits_for_memory);
   page.counter("closed", "WebSockets that the server ended, by reason.")
       .add(stats.stalled_closed, label("reason", "stalled"))
       .add(stats.dead_closed, label("reason", "dead"))
       .add(stats.errors_closed, label("reason", "errors"))
+      .add(stats.slow_closed, label("reason", "slow"))
       .add(stats.idle_closed, label("reason", "idle"))
       .add(stats.invalid_utf8, label("reason", "invalid_utf8"));
   page.counter("refused", "What clients and back ends were refused, by error code.");

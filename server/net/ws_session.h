@@ -111,10 +111,13 @@ class WsSession final : public ShardSession,
   // ws_session_write.cpp: messages out.
   void write_reply();
   void write_events();
-  enum class Collected : std::uint8_t { events, nothing, gap, no_memory };
+  enum class Collected : std::uint8_t { events, nothing, told, no_memory };
   Collected collect(Outgoing& out);
   void write_text();
   void write_gap(Subscriber& subscriber, const Gap& gap);
+  void take_cut(Subscriber& subscriber, const Cut& cut, std::uint64_t last_seq);
+  void write_conflated();
+  void close_slow(const Subscriber& subscriber, const Gap& gap);
   void on_written(ErrorCode error, std::size_t bytes);
   bool reply_room() const noexcept;
   void push(std::string text);
@@ -178,6 +181,7 @@ class WsSession final : public ShardSession,
   Reply writing_reply_;
   std::unique_ptr<Outgoing> outgoing_;
   std::vector<std::unique_ptr<Subscriber>> subscribers_;
+  bool conflated_ = false;        // a subscriber has skipped records to tell of
   std::string initial_channels_;  // of ?channels=, still to subscribe to
 };
 

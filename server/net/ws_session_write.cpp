@@ -15,6 +15,7 @@ void WsSession::pump() {
     return write_reply();
   }
   if (close_code_ != 0) return start_close();
+  if (conflated_) return write_conflated();
   if (draining_) {
     if (closing_told_) {
       close_code_ = boost::beast::websocket::close_code::going_away;
@@ -59,9 +60,44 @@ void WsSession::write_text() {
 void WsSession::write_gap(Subscriber& subscriber, const Gap& gap) {
   shard_.counters().gaps.add(1);
   shard_.counters().missed.add(gap.missed);
-  writing_reply_.text = gap_text(subscriber.feed->channel(), gap);
+  writing_reply_.text = gap_text(subscriber.feed->channel(), gap, "evicted");
   subscriber.cursor = gap.to;
   write_text();
+}
+
+// The cursor goes behind what was taken. What was skipped for it is told next, before any other event.
+void WsSession::take_cut(Subscriber& subscriber, const Cut& cut, std::uint64_t last_seq) {
+  if (cut.conflated) {
+    shard_.counters().conflated.add(cut.conflated->missed);
+    subscriber.conflated_after = subscriber.cursor;
+    subscriber.conflated_to = cut.conflated->to;
+    conflated_ = true;
+  }
+  subscriber.cursor = last_seq;
+  subscriber.lagging = false;
+}
+
+void WsSession::write_conflated() {
+  for (const auto& subscriber : subscribers_) {
+    const std::uint64_t after = subscriber->conflated_after;
+    const std::uint64_t to = std::exchange(subscriber->conflated_to, after);
+    if (to == after) continue;
+    writing_reply_.text = gap_text(subscriber->feed->channel(), {after + 1, to, to - after}, "conflated");
+    return write_text();
+  }
+  conflated_ = false;
+  pump();
+}
+
+void WsSession::close_slow(const Subscriber& subscriber, const Gap& gap) {
+  shard_.hub().count_refused(Error::too_slow);
+  shard_.counters().slow_closed.add(1);
+  close_code_ = boost::beast::websocket::close_code::policy_error;
+  push(error_text({}, Error::too_slow,
+                  "channel " + subscriber.feed->channel().name() + ": " + std::to_string(gap.missed) +
+                      " records behind what it holds; the server closes the connection",
+                  std::nullopt));
+  write_reply();
 }
 
 void WsSession::write_events() {
@@ -89,17 +125,20 @@ WsSession::Collected WsSession::collect(Outgoing& out) {
   Subscriber* served = nullptr;
   while (!ready.empty() && !out.full()) {
     Subscriber& subscriber = ready.front();
-    const CutPtr& cut = shard_.cut(*subscriber.feed, subscriber.cursor);
+    const CutPtr& cut = shard_.cut(subscriber);
     if (cut->gap) {
       if (!out.empty()) break;
-      write_gap(subscriber, *cut->gap);
-      return Collected::gap;
+      if (subscriber.feed->channel().policy() == SlowPolicy::close)
+        close_slow(subscriber, *cut->gap);
+      else
+        write_gap(subscriber, *cut->gap);
+      return Collected::told;
     }
     bool more = false;
     if (cut->slice.count > 0) {
       if (choice_.protocol == WsProtocol::binary) {
         if (!out.empty() && out.content_bytes() + cut->slice.bytes > content_max) break;
-        subscriber.cursor = cut->slice.last_seq;
+        take_cut(subscriber, *cut, cut->slice.last_seq);
         more = cut->more;
         out.add_section(cut);
       } else {
@@ -108,7 +147,7 @@ WsSession::Collected WsSession::collect(Outgoing& out) {
           break;
         }
         if (!out.empty() && out.content_bytes() + cut->text_bytes > content_max) break;
-        subscriber.cursor = cut->text_last_seq;
+        take_cut(subscriber, *cut, cut->text_last_seq);
         more = cut->more || cut->text_last_seq < cut->slice.last_seq;
         out.add_text(cut);
       }

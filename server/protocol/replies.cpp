@@ -94,13 +94,14 @@ std::string unsubscribed_text(std::string_view id, std::string_view channel, std
   return text.end();
 }
 
-std::string gap_text(const Channel& channel, const Gap& gap) {
+std::string gap_text(const Channel& channel, const Gap& gap, std::string_view reason) {
   return ObjectText("gap")
       .string("channel", channel.name())
       .number("channel_id", channel.id())
       .number("from", gap.from)
       .number("to", gap.to)
       .number("missed", gap.missed)
+      .string("reason", reason)
       .end();
 }
 

@@ -27,7 +27,8 @@ std::string error_text(std::string_view id, Error code, std::string_view message
 std::string subscribed_text(std::string_view id, const Channel& channel, std::string_view epoch, const StartPoint& at);
 // `reason` empty: the client asked for it.
 std::string unsubscribed_text(std::string_view id, std::string_view channel, std::string_view reason = {});
-std::string gap_text(const Channel& channel, const Gap& gap);
+// `reason`: evicted or conflated.
+std::string gap_text(const Channel& channel, const Gap& gap, std::string_view reason);
 std::string pong_text(std::string_view id, std::int64_t time_us);
 // `reconnect` false: the client should not come back by itself.
 std::string closing_text(std::string_view reason, std::uint32_t retry_after_ms, bool reconnect = true);

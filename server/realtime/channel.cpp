@@ -21,10 +21,12 @@ bool valid_channel_name(std::string_view name) noexcept {
   });
 }
 
-Channel::Channel(std::string_view name, std::uint32_t id, std::uint64_t epoch, History its_history, Account& account)
+Channel::Channel(std::string_view name, std::uint32_t id, std::uint64_t epoch, History its_history, Account& account,
+                 SlowPolicy policy)
     : history(std::move(its_history)),
       used_at_ms(steady_ms()),
       id_(id),
+      policy_(policy),
       epoch_(epoch),
       account_(account),
       name_(name) {}

@@ -17,6 +17,8 @@
 
 #include <ringfence/history.h>
 
+#include "realtime/channel_policy.h"
+
 namespace ringfence {
 
 class Channel;
@@ -39,13 +41,15 @@ struct StartPoint {
 
 class Channel {
  public:
-  Channel(std::string_view name, std::uint32_t id, std::uint64_t epoch, History history, Account& account);
+  Channel(std::string_view name, std::uint32_t id, std::uint64_t epoch, History history, Account& account,
+          SlowPolicy policy = SlowPolicy::catch_up);
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
   ~Channel();
 
   const std::string& name() const noexcept { return name_; }
   std::uint32_t id() const noexcept { return id_; }
+  SlowPolicy policy() const noexcept { return policy_; }
   std::string epoch() const;  // base 36
 
   // Where a subscription begins (protocol.md, "Resume"). Under `mutex`. seq_in_future.
@@ -71,6 +75,7 @@ class Channel {
 
   std::atomic<std::uint32_t> references_{0};
   const std::uint32_t id_;
+  const SlowPolicy policy_;
   std::atomic<std::uint64_t> marked_shards_{0};
   const std::uint64_t epoch_;
   Account& account_;

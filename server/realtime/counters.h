@@ -31,6 +31,8 @@ struct ShardCounters {
   Counter errors_closed;
   Counter auth_closed;
   Counter idle_closed;
+  Counter slow_closed;  // by the policy `close`
+  Counter conflated;    // records spared to slow subscribers
   Counter invalid_utf8;
 };
 

@@ -41,16 +41,42 @@ bool Cut::render(Hub& hub, const Channel& channel) {
   return true;
 }
 
-const CutPtr& Feed::cut(std::uint64_t after, std::uint32_t bytes_max) {
+// Under the channel's mutex. Nothing is read if the latest record is not held anywhere.
+void Feed::read_latest(Cut& cut, LastValues* last_values) {
+  const History& history = channel_->history;
+  const std::uint64_t last_seq = history.last_seq();
+  if (last_seq <= cut.after) return;
+  cut.slice = history.read(last_seq - 1, 1);
+  if (cut.slice.count == 0 && last_values) {
+    cut.last_record = last_values->find(channel_->id());
+    if (!cut.last_record || cut.last_record->seq != last_seq) return;
+    const std::string& bytes = cut.last_record->bytes;
+    cut.slice.data = reinterpret_cast<const std::byte*>(bytes.data());
+    cut.slice.bytes = static_cast<std::uint32_t>(bytes.size());
+    cut.slice.count = 1;
+    cut.slice.last_seq = last_seq;
+  }
+  if (cut.slice.count == 0) return;
+  cut.slice.prev_seq = cut.after;
+  if (last_seq > cut.after + 1) cut.conflated = Gap{cut.after + 1, last_seq - 1, last_seq - 1 - cut.after};
+}
+
+const CutPtr& Feed::cut(Hub& hub, std::uint64_t after, bool lagging) {
+  const bool conflates = channel_->policy() == SlowPolicy::conflate;
+  const bool latest = conflates && lagging;
   for (const CutPtr& held : cuts_)
-    if (held && held->after == after) return held;
+    if (held && held->after == after && held->latest == latest) return held;
   CutPtr fresh(new Cut);
   fresh->after = after;
+  fresh->latest = latest;
   {
     const std::lock_guard lock(channel_->mutex);
     const History& history = channel_->history;
-    fresh->gap = history.gap(after);
-    if (!fresh->gap) fresh->slice = history.read(after, bytes_max);
+    if (latest || (conflates && history.gap(after))) read_latest(*fresh, hub.last_values());
+    if (fresh->slice.count == 0) {
+      fresh->gap = history.gap(after);
+      if (!fresh->gap) fresh->slice = history.read(after, hub.limits().frame_bytes);
+    }
     fresh->more = fresh->gap ? history.last_seq() > fresh->gap->to
                              : fresh->slice.count > 0 && history.last_seq() > fresh->slice.last_seq;
   }

@@ -7,6 +7,7 @@
 
 #include "realtime/clock.h"
 #include "realtime/hub_evictions.h"
+#include "realtime/last_values.h"
 
 namespace ringfence {
 namespace {
@@ -73,6 +74,12 @@ Hub::~Hub() {
   for (auto& inbox : inboxes_) inbox->detach();
 }
 
+void Hub::set_policies(ChannelPolicies policies, LastValues* last_values) {
+  INVARIANT(channels_.used_bytes() == 0);
+  policies_ = std::move(policies);
+  last_values_ = last_values;
+}
+
 std::optional<ConnectionSlot> Hub::try_connect() {
   if (!connections_.try_add(kConnectionBytesMax)) return std::nullopt;
   connections_total_.fetch_add(1, kRelaxed);
@@ -122,8 +129,8 @@ Result<ChannelPtr> Hub::find_or_create(std::string_view name) {
   INVARIANT(history.ok());
   if (!channels_.try_add(Channel::bytes_max(limits_.history_bytes_max))) return Error::too_many_channels;
   const std::uint64_t epoch = scatter(next_epoch_.fetch_add(1, kRelaxed)) % (kEpochs - 1) + 1;
-  ChannelPtr channel(
-      new Channel(name, next_channel_id_.fetch_add(1, kRelaxed), epoch, std::move(history).value(), channels_));
+  ChannelPtr channel(new Channel(name, next_channel_id_.fetch_add(1, kRelaxed), epoch, std::move(history).value(),
+                                 channels_, policies_.of(name)));
   stripe.channels.insert(channel);
   return channel;
 }
@@ -157,7 +164,10 @@ Result<std::uint64_t> Hub::append(Channel& channel, std::string_view type, std::
       const std::lock_guard lock(channel.mutex);
       if (channel.forgotten) return Error::no_such_channel;
       const Evictions::Look look(evictions, channel);
-      const auto appended = channel.history.append(wall_us(), type, payload);
+      const std::int64_t now_us = wall_us();
+      const auto appended = channel.history.append(now_us, type, payload);
+      if (appended.ok() && channel.policy() == SlowPolicy::conflate && last_values_)
+        last_values_->keep(channel.id(), *appended, now_us, type, payload);
       channel.used_at_ms = steady_ms();
       interested = channel.interested_shards;
       wanted_bytes = channel.history.next_segment_bytes(stride);
@@ -201,6 +211,8 @@ HubStats Hub::stats() const {
     stats.idle_closed += counters.idle_closed.get();
     stats.errors_closed += counters.errors_closed.get();
     stats.auth_closed += counters.auth_closed.get();
+    stats.slow_closed += counters.slow_closed.get();
+    stats.conflated += counters.conflated.get();
     stats.invalid_utf8 += counters.invalid_utf8.get();
   }
   for (std::size_t i = 0; i < kErrorCount; ++i) stats.refused[i] = refused_[i].load(kRelaxed);

@@ -28,12 +28,14 @@
 
 #include "server_limits.h"
 #include "realtime/channel.h"
+#include "realtime/channel_policy.h"
 #include "realtime/inbox.h"
 
 namespace ringfence {
 
 class EventBus;
 class Hub;
+class LastValues;
 
 // The right to be one of the --connections; given back by the destructor. Its id is never used again.
 class ConnectionSlot {
@@ -68,6 +70,8 @@ struct HubStats {
   std::uint64_t idle_closed = 0;
   std::uint64_t errors_closed = 0;  // too_many_errors
   std::uint64_t auth_closed = 0;    // an expired token, a key that was taken away
+  std::uint64_t slow_closed = 0;    // too_slow
+  std::uint64_t conflated = 0;      // records that subscribers of `conflate` channels were spared
   std::uint64_t invalid_utf8 = 0;
   std::array<std::uint64_t, kErrorCount> refused{};  // by Error
 };
@@ -93,6 +97,9 @@ class Hub {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
   ~Hub();
+
+  // Before the first channel. `last_values`: null if no policy conflates, else it must outlive the hub.
+  void set_policies(ChannelPolicies policies, LastValues* last_values);
 
   // Appends to the channel's history under the server's time and wakes the shards with subscribers. Returns the seq.
   // `payload_json` is one JSON value in UTF-8 without line breaks; the caller has checked it (protocol/json.h).
@@ -123,6 +130,7 @@ class Hub {
   // Expires by age, and forgets idle channels, in this shard's part of the table. Looks at `channels_max` at most.
   void sweep_channels(unsigned shard, std::size_t channels_max);
   void count_refused(Error error) noexcept;
+  LastValues* last_values() noexcept { return last_values_; }
 
   Inbox& inbox(unsigned shard) noexcept { return *inboxes_[shard]; }
   unsigned shards() const noexcept { return static_cast<unsigned>(inboxes_.size()); }
@@ -164,6 +172,8 @@ class Hub {
 
   Limits limits_;
   EventBus* const events_;
+  ChannelPolicies policies_;
+  LastValues* last_values_ = nullptr;
   SegmentPool pool_;
   Account inbound_;
   Account connections_;

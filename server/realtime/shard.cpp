@@ -8,6 +8,7 @@
 #include "realtime/clock.h"
 #include "realtime/connection_manager.h"
 #include "realtime/hub_evictions.h"
+#include "realtime/last_values.h"
 
 namespace ringfence {
 namespace {
@@ -68,6 +69,7 @@ void Shard::flush() {
     for (Subscriber& subscriber : found->second->subscribers) {
       ShardSession& session = *subscriber.session;
       if (!subscriber.ready_hook.is_linked()) session.ready.push_back(subscriber);
+      subscriber.lagging = subscriber.lagging || session.writing();
       if (!session.writing() && !session.pump_hook.is_linked()) to_pump_.push_back(session);
     }
   }
@@ -88,13 +90,14 @@ void Shard::flush_done(Clock::time_point began) {
   next_flush_ = std::max(next_flush_, now + (now - began));
 }
 
-const CutPtr& Shard::cut(Feed& feed, std::uint64_t after) {
+const CutPtr& Shard::cut(const Subscriber& subscriber) {
+  Feed& feed = *subscriber.feed;
   if (!feed.cuts_hook.is_linked()) {
     if (with_cuts_count_ == kFeedsWithCutsMax) drop_cuts();
     with_cuts_.push_back(feed);
     ++with_cuts_count_;
   }
-  return feed.cut(after, hub_.limits().frame_bytes);
+  return feed.cut(hub_, subscriber.cursor, subscriber.lagging);
 }
 
 void Shard::drop_cuts() {
@@ -154,7 +157,8 @@ Result<Shard::Started> Shard::start(std::string_view name, const std::optional<R
         its.history.expire(wall_us());
       }
       its.used_at_ms = now_ms();
-      const Result<StartPoint> at = its.forgotten ? Error::no_such_channel : its.start(after, last);
+      Result<StartPoint> at = its.forgotten ? Error::no_such_channel : its.start(after, last);
+      if (at.ok() && !after && last.value_or(0) > 0) start_at_kept(its, *at);
       if (at.ok()) {
         its.interested_shards |= std::uint64_t{1} << index_;
         if (found == feeds_.end()) found = feeds_.emplace(&its, std::make_unique<Feed>(*channel)).first;
@@ -165,6 +169,13 @@ Result<Shard::Started> Shard::start(std::string_view name, const std::optional<R
     }
     // Forgotten between the look-up and the lock: the name is free again.
   }
+}
+
+// `last` of a `conflate` channel whose history has let go of everything: the latest is kept beside it.
+void Shard::start_at_kept(Channel& channel, StartPoint& at) {
+  LastValues* const kept = hub_.last_values();
+  if (!kept || channel.policy() != SlowPolicy::conflate || !channel.history.empty() || at.after == 0) return;
+  if (const auto record = kept->find(channel.id()); record && record->seq == at.after) --at.after;
 }
 
 void Shard::attach(Feed& feed, Subscriber& subscriber) { feed.subscribers.push_back(subscriber); }

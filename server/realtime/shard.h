@@ -68,7 +68,7 @@ class Shard {
   // Ends the feed with its last subscriber.
   void detach(Subscriber& subscriber);
 
-  const CutPtr& cut(Feed& feed, std::uint64_t after);
+  const CutPtr& cut(const Subscriber& subscriber);
   // Asks for pump() in a while: record memory was refused.
   void retry_later(ShardSession& session);
 
@@ -93,6 +93,7 @@ class Shard {
   void check_stopped();
   std::size_t abandon_all();
   void release_if_unused(Feed& feed);
+  void start_at_kept(Channel& channel, StartPoint& at);
 
   const Services& services_;
   Hub& hub_;

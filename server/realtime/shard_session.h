@@ -26,7 +26,10 @@ struct Subscriber {
 
   Feed* feed;
   ShardSession* session;
-  std::uint64_t cursor;  // the seq of the last record sent
+  std::uint64_t cursor;               // the seq of the last record sent
+  std::uint64_t conflated_after = 0;  // with `conflated_to`: skipped records, not yet told; equal: none
+  std::uint64_t conflated_to = 0;
+  bool lagging = false;  // records came while a message to its session was on its way
   AutoHook feed_hook;
   AutoHook ready_hook;  // linked: there may be records behind the cursor
 };

@@ -40,6 +40,7 @@ std::string_view error_code(Error error) noexcept {
     case Error::key_unknown: return "key_unknown";
     case Error::forbidden: return "forbidden";
     case Error::shutting_down: return "shutting_down";
+    case Error::too_slow: return "too_slow";
     case Error::broker_unavailable: return "broker_unavailable";
     case Error::broker_timeout: return "broker_timeout";
     case Error::broker_refused: return "broker_refused";

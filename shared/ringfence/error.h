@@ -45,6 +45,7 @@ enum class Error : std::uint8_t {
   key_unknown,
   forbidden,
   shutting_down,
+  too_slow,
   // Many servers as one: the broker (protocol.md, "Error codes").
   broker_unavailable,
   broker_timeout,

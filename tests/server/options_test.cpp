@@ -137,6 +137,19 @@ TEST_CASE("Options of events and tasks take their last good value and refuse the
   CHECK(one_line(usage_error({"--event-memory", "1023"})));
 }
 
+TEST_CASE("Options of caches and slow subscribers take their last good value and refuse the next", "[options]") {
+  CHECK(parse({"--cache-memory", "12MiB"}).serve.cache_memory_bytes == 12u << 20);
+  CHECK(one_line(usage_error({"--cache-memory", "12582911"})));
+  CHECK(parse({"--last-value-memory", "64KiB"}).serve.last_value_memory_bytes == 64u << 10);
+  CHECK(one_line(usage_error({"--last-value-memory", "65535"})));
+  CHECK(parse({"--channel-policy", "a=close", "--channel-policy=ticker:*=conflate"}).serve.channel_policies ==
+        std::vector<std::string>{"a=close", "ticker:*=conflate"});
+  CHECK(usage_error({"--channel-policy", "ticker:*=conflate"}).empty());
+  CHECK(one_line(usage_error({"--channel-policy", "ticker:*=latest"})));
+  const Environment policies("RINGFENCE_CHANNEL_POLICY", "a=close,b=conflate");
+  CHECK(parse({}).serve.channel_policies.size() == 2);
+}
+
 TEST_CASE("--help tells every option with its default, --version the version", "[options]") {
   const auto help = parse({"--help"});
   CHECK(help.command == Command::print);
