@@ -1,12 +1,12 @@
 // The built package in Chromium, as files, under a strict Content-Security-Policy.
 import { existsSync, readFileSync } from 'node:fs';
 import { type Server, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 
 import { type Browser, type Page, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const PORT = 9010;
 const dist = resolve(import.meta.dirname, '../dist');
 const STRICT = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
 
@@ -34,6 +34,7 @@ try {
 }`;
 
 let server: Server;
+let address: string;
 let browser: Browser;
 
 beforeAll(async () => {
@@ -51,7 +52,8 @@ beforeAll(async () => {
     response.setHeader('content-type', TYPES[file.split('.').pop() ?? ''] ?? 'application/octet-stream');
     return response.end(readFileSync(file));
   });
-  await new Promise<void>((done) => server.listen(PORT, '127.0.0.1', done));
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const executablePath = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
   browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 });
@@ -64,7 +66,7 @@ async function outcome(query: Record<string, string>, prepare?: (page: Page) => 
   const page = await browser.newPage();
   try {
     await prepare?.(page);
-    await page.goto(`http://127.0.0.1:${PORT}/page?${new URLSearchParams(query).toString()}`);
+    await page.goto(`${address}/page?${new URLSearchParams(query).toString()}`);
     await page.waitForFunction(() => document.title !== '', undefined, { timeout: 30_000 });
     return JSON.parse(await page.title()) as unknown;
   } finally {

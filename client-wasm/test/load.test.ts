@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -31,8 +32,8 @@ beforeAll(async () => {
     if (path.startsWith('/good')) response.setHeader('content-type', 'application/wasm');
     return response.end(bytes); // /plain: no type
   });
-  await new Promise<void>((done) => server.listen(9000, '127.0.0.1', done));
-  base = 'http://127.0.0.1:9000';
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
 afterAll(() => server.close());
 
