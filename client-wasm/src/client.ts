@@ -4,11 +4,13 @@ import { EndedError, RingfenceError, ServerError } from './errors.js';
 import { type Registration, dispose } from './handle.js';
 import { HistoryImpl } from './history.js';
 import { StoreImpl, type StoreClient } from './store.js';
+import { watchPage } from './page.js';
 import { Pages } from './pages.js';
 import { type PublishLimits, Publishes } from './publishes.js';
 import { Subscriptions } from './subscriptions.js';
 import { TokenRefresh } from './token.js';
 import type {
+  ChannelResume,
   ChannelSubscription,
   Client,
   ClientOptions,
@@ -45,6 +47,8 @@ class ClientImpl implements Client, StoreClient {
   readonly #registration: Registration;
   readonly #stateListeners = new Map<Registration, (state: ConnectionState) => void>();
   readonly #errorListeners = new Map<Registration, (error: Error) => void>();
+  readonly #resumeListeners = new Map<Registration, (resume: ChannelResume) => void>();
+  readonly #unwatch: () => void;
   #nextId = 1;
   #refusedMessages = 0;
   #refusedBatches = 0;
@@ -71,6 +75,7 @@ class ClientImpl implements Client, StoreClient {
       isOpen: () => this.#connection.isOpen,
       cut: (reason) => this.#connection.cut(reason),
       resumed: (lastResume) => this.#connection.update({ lastResume }),
+      channelResumed: (resume) => this.#tell(this.#resumeListeners, resume),
       error: (error) => this.#error(error),
     });
     this.#pages = new Pages(options.timers, limits.publishTimeoutMs, {
@@ -88,6 +93,7 @@ class ClientImpl implements Client, StoreClient {
       error: (error) => this.#error(error),
     });
     store.addClient(this);
+    this.#unwatch = watchPage(() => this.#connection.check());
     this.#registration = store.table.open('client', this.url, 'store', () => this.#end());
     this.#connection.start();
   }
@@ -97,7 +103,7 @@ class ClientImpl implements Client, StoreClient {
   }
 
   get handleCounts(): { readonly subscriptions: number; readonly listeners: number } {
-    const listeners = this.#stateListeners.size + this.#errorListeners.size;
+    const listeners = this.#stateListeners.size + this.#errorListeners.size + this.#resumeListeners.size;
     return { subscriptions: this.#subscriptions.handles, listeners };
   }
 
@@ -138,6 +144,10 @@ class ClientImpl implements Client, StoreClient {
     return this.#listen(this.#errorListeners, listener);
   }
 
+  onResume(listener: (resume: ChannelResume) => void): Handle {
+    return this.#listen(this.#resumeListeners, listener);
+  }
+
   stats(): ClientStats {
     const connection = this.#connection;
     return {
@@ -155,6 +165,7 @@ class ClientImpl implements Client, StoreClient {
       waitingPublishes: this.#publishes.waiting,
       delayedPublishes: this.#publishes.delayed,
       refusedPublishes: this.#publishes.refused,
+      delayedSubscribes: this.#subscriptions.delayed,
       tokenRefreshes: this.#token.refreshes,
       channels: this.#subscriptions.channels,
     };
@@ -163,6 +174,11 @@ class ClientImpl implements Client, StoreClient {
   cut(): void {
     this.#check();
     this.#connection.cut('cut()');
+  }
+
+  check(): void {
+    this.#check();
+    this.#connection.check();
   }
 
   disconnect(): void {
@@ -188,11 +204,13 @@ class ClientImpl implements Client, StoreClient {
   }
 
   #end(): void {
+    this.#unwatch();
     this.#connection.stop('closed');
     this.#publishes.end(`client ${JSON.stringify(this.url)}`);
     this.#token.lost();
     this.#subscriptions.end();
-    for (const registration of [...this.#stateListeners.keys(), ...this.#errorListeners.keys()]) registration.end();
+    for (const listeners of [this.#stateListeners, this.#errorListeners, this.#resumeListeners])
+      for (const registration of [...listeners.keys()]) registration.end();
     this.#store.removeClient(this);
   }
 
@@ -230,7 +248,7 @@ class ClientImpl implements Client, StoreClient {
 
   #batch(bytes: Uint8Array): void {
     const refused = this.#store.ingest(bytes, this.#source);
-    if (refused === undefined) return;
+    if (refused === undefined) return this.#subscriptions.arrived();
     ++this.#refusedBatches;
     this.#error(refused);
   }
@@ -315,6 +333,7 @@ export function connect(url: string | URL, options: ClientOptions): Client {
     backoffMaxMs: checkInteger('backoff.maxMs', options.backoff?.maxMs ?? 30_000, 1, MS_MAX),
     silenceMs: silenceMs === undefined ? undefined : checkInteger('silenceMs', silenceMs, 1000, MS_MAX),
     connectTimeoutMs: checkInteger('connectTimeoutMs', options.connectTimeoutMs ?? 10_000, 1, MS_MAX),
+    askWhy: options.askWhy ?? options.WebSocket === undefined,
     random: options.random ?? Math.random,
     timers: options.timers ?? SYSTEM_TIMERS,
   };

@@ -1,8 +1,11 @@
 // A WebSocket that comes back: opening, greeting, heartbeat, backoff. Knows nothing of channels.
 //
 // Owns     at most one socket and two timers: one for its state (attempt, retry) and one for the heartbeat.
-// Bounds   delays: backoff.maxMs, or what the server asked for, at most RETRY_AFTER_MS_MAX.
+// Bounds   delays: backoff.maxMs, or what the server asked for, at most RETRY_AFTER_MS_MAX; OFFLINE_RETRY_MS without a network.
+//          However often check() is called: an attempt in HURRY_MS, a ping in PROBE_MS.
 import { RingfenceError, ServerError } from './errors.js';
+import type { HandshakeCheck } from './handshake.js';
+import { isOffline } from './page.js';
 import type { ConnectionState, SocketConstructor, SocketLike, Timers } from './types.js';
 import { PING_MESSAGE, SUBPROTOCOL, type ServerMessage, type Welcome, parseServerMessage } from './wire.js';
 
@@ -14,6 +17,14 @@ const COUNTDOWN_MS = 1000;
 /** Silence, in intervals of the server's own pings, after which the connection counts as dead. */
 const SILENCE_INTERVALS = 2.4;
 const SILENCE_MS_MIN = 1000;
+/** Between two attempts, at least, where the page hurries the second one. */
+const HURRY_MS = 1000;
+/** How long a connection that is looked at may take for its answer. */
+const PROBE_MS = 5000;
+/** A browser may be wrong about its network: so often it is tried all the same. */
+const OFFLINE_RETRY_MS = 5 * 60 * 1000;
+/** Needs no network. */
+const LOOPBACK = /^wss?:\/\/(localhost|127\.[\d.]+|\[::1\])[:/]/;
 
 export interface ConnectionOptions {
   readonly url: string;
@@ -23,6 +34,8 @@ export interface ConnectionOptions {
   readonly backoffMaxMs: number;
   readonly silenceMs: number | undefined;
   readonly connectTimeoutMs: number;
+  /** Ask the server by HTTP why it refused a handshake. */
+  readonly askWhy: boolean;
   readonly random: () => number;
   readonly timers: Timers;
 }
@@ -58,7 +71,13 @@ export class Connection {
   #serial = 0; // of the attempt under way: what belongs to an earlier one is ignored
   #greeted = false;
   #greetedAtMs = 0;
+  #startedAtMs = Number.NEGATIVE_INFINITY;
   #retryAfterMs: number | undefined;
+  #askedUntilMs = 0; // by the server: no attempt before
+  #dueMs = 0;
+  #silenceMs = 0;
+  #probing = false;
+  #handshake: HandshakeCheck | undefined;
   #timer: unknown;
   #heartbeat: unknown;
   #heardAtMs = 0;
@@ -88,6 +107,7 @@ export class Connection {
     if (status === 'closed' || this.#socket !== undefined) return;
     this.#clearTimer();
     const serial = ++this.#serial;
+    this.#startedAtMs = this.#options.timers.now();
     this.update({ status: 'connecting', retryInMs: 0 });
     if (serial !== this.#serial) return; // who was told has stopped it, or begun another
     this.#timer = this.#options.timers.setTimeout(
@@ -125,6 +145,16 @@ export class Connection {
     if (this.#socket !== undefined || this.#state.status === 'connecting') this.#failed(reason);
   }
 
+  /** Looks at once whether the connection lives; where there is none, tries now (not before the server allows it). */
+  check(): void {
+    const { status } = this.#state;
+    if (status === 'open') return this.#probe();
+    if (status !== 'waiting' && status !== 'offline') return;
+    const dueMs = Math.max(this.#askedUntilMs, this.#startedAtMs + HURRY_MS);
+    if (dueMs > this.#options.timers.now() || this.#offline) this.#wait(dueMs);
+    else this.start();
+  }
+
   stop(status: 'stopped' | 'closed', reason = status === 'stopped' ? 'disconnect()' : 'end()'): void {
     if (this.#state.status === 'closed') return;
     const wasGreeted = this.#drop();
@@ -154,8 +184,10 @@ export class Connection {
       return;
     }
     this.#socket = socket;
+    let refused = true;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
+      refused = false;
       if (socket.protocol === SUBPROTOCOL) return;
       this.#events.error(
         new RingfenceError('bad_protocol', `the server chose sub-protocol ${JSON.stringify(socket.protocol)}`),
@@ -164,8 +196,20 @@ export class Connection {
     };
     socket.onmessage = (event: { readonly data: unknown }) => this.#receive(event.data);
     socket.onerror = () => undefined; // a close follows, which says more
-    socket.onclose = (event: { readonly code?: number; readonly reason?: string }) =>
+    socket.onclose = (event: { readonly code?: number; readonly reason?: string }) => {
       this.#failed(`closed ${event.code ?? ''} ${event.reason ?? ''}`.trim());
+      if (refused && this.#options.askWhy) void this.#askWhy(token);
+    };
+  }
+
+  async #askWhy(token: string | undefined): Promise<void> {
+    // Of no use to a page whose handshakes succeed: loaded when one does not. Without a network that fails too.
+    const loaded = await import('./handshake.js').catch(() => undefined);
+    if (loaded) this.#handshake ??= new loaded.HandshakeCheck();
+    const error = await this.#handshake?.why(this.#options.url, token);
+    if (!error || this.#state.status === 'closed') return;
+    if (this.#state.status !== 'open') this.update({ lastClose: error.code });
+    this.#events.error(error);
   }
 
   #receive(data: unknown): void {
@@ -213,64 +257,93 @@ export class Connection {
     this.#greeted = true;
     this.#greetedAtMs = this.#options.timers.now();
     this.#retryAfterMs = undefined;
+    this.#handshake?.passed();
     ++this.connects;
     const silenceMs = this.#options.silenceMs ?? welcome.pingIntervalMs * SILENCE_INTERVALS;
-    this.#beat(Math.max(silenceMs, SILENCE_MS_MIN));
+    this.#silenceMs = Math.max(silenceMs, SILENCE_MS_MIN);
+    this.#beat();
     this.update({ status: 'open', retryInMs: 0, connection: welcome.connection });
     if (this.#greeted) this.#events.greeted(welcome);
   }
 
   // A ping goes out after half of the silence allowed, and its answer has the other half. A timer that runs late (a
   // page in the background) does not count as silence: what counts is that a ping had no answer.
-  #beat(silenceMs: number): void {
+  #beat(): void {
     const { timers } = this.#options;
-    const half = silenceMs / 2;
+    const half = this.#silenceMs / 2;
     this.#heartbeat = timers.setTimeout(() => {
       const nowMs = timers.now();
       if (this.#pingedAtMs !== undefined && this.#heardAtMs >= this.#pingedAtMs) this.#pingedAtMs = undefined;
       if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs >= half) return this.#failed('silent');
-      if (this.#pingedAtMs === undefined && nowMs - this.#heardAtMs >= half) {
-        this.#pingedAtMs = nowMs;
-        this.send(PING_MESSAGE);
-      }
-      this.#beat(silenceMs);
+      if (this.#pingedAtMs === undefined && nowMs - this.#heardAtMs >= half) this.#ping(nowMs);
+      this.#beat();
     }, half / 2);
   }
 
+  #ping(nowMs: number): void {
+    this.#pingedAtMs = nowMs;
+    this.send(PING_MESSAGE);
+  }
+
+  // In place of the beat: a ping now, and little time for its answer.
+  #probe(): void {
+    if (this.#probing) return;
+    const { timers } = this.#options;
+    this.#probing = true;
+    this.#heardAtMs = Number.NEGATIVE_INFINITY;
+    timers.clearTimeout(this.#heartbeat);
+    this.#ping(timers.now());
+    this.#heartbeat = timers.setTimeout(() => {
+      if (this.#heardAtMs < (this.#pingedAtMs as number)) return this.#failed('silent');
+      this.#probing = false;
+      this.#pingedAtMs = undefined;
+      this.#beat();
+    }, PROBE_MS);
+  }
+
   #failed(reason: string): void {
-    const stable = this.#greeted && this.#options.timers.now() - this.#greetedAtMs >= STABLE_MS;
+    const { backoffBaseMs, backoffMaxMs, random, timers } = this.#options;
+    const nowMs = timers.now();
+    const stable = this.#greeted && nowMs - this.#greetedAtMs >= STABLE_MS;
     const attempt = stable ? 0 : this.#state.attempt;
     const asked = this.#retryAfterMs;
     this.#retryAfterMs = undefined;
     const wasGreeted = this.#drop();
-    const { backoffBaseMs, backoffMaxMs, random, timers } = this.#options;
     const ceilingMs = Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(attempt, 30));
     const delayMs = asked === undefined ? random() * ceilingMs : Math.min(asked, RETRY_AFTER_MS_MAX);
-    const dueMs = timers.now() + delayMs;
-    this.update({
-      status: 'waiting',
-      attempt: attempt + 1,
+    this.#askedUntilMs = asked === undefined ? 0 : nowMs + delayMs;
+    this.#wait(nowMs + delayMs, {
+      attempt: attempt + (this.#offline ? 0 : 1),
       connection: undefined,
       lastClose: reason,
-      retryInMs: Math.ceil(delayMs),
     });
     if (wasGreeted) this.#events.lost(reason);
-    this.#countDown(dueMs); // unless who was told has stopped it, or begun another
   }
 
-  #countDown(dueMs: number): void {
-    if (this.#state.status !== 'waiting') return;
-    const { timers } = this.#options;
-    const leftMs = dueMs - timers.now();
+  get #offline(): boolean {
+    return isOffline() && !LOOPBACK.test(this.#options.url);
+  }
+
+  // Until `dueMs`; without a network until there is one: no attempt is spent on that.
+  #wait(dueMs: number, change: Partial<ConnectionState> = {}): void {
     this.#clearTimer();
+    const offline = this.#offline;
+    const nowMs = this.#options.timers.now();
+    this.#dueMs = offline ? nowMs + OFFLINE_RETRY_MS : dueMs;
+    const retryInMs = offline ? 0 : Math.max(0, Math.ceil(dueMs - nowMs));
+    const status = offline ? 'offline' : 'waiting';
+    this.update({ ...change, status, retryInMs });
+    // Else who was told has stopped it, or begun another attempt or wait.
+    if (this.#state.status === status && this.#timer === undefined) this.#countDown();
+  }
+
+  #countDown(): void {
+    const { timers } = this.#options;
+    const leftMs = this.#dueMs - timers.now();
+    const stepMs = this.#state.status === 'waiting' ? COUNTDOWN_MS : leftMs;
     this.#timer = timers.setTimeout(
-      () => {
-        const left = dueMs - timers.now();
-        if (left <= 0) return this.start();
-        this.update({ retryInMs: Math.ceil(left) });
-        this.#countDown(dueMs);
-      },
-      Math.max(0, Math.min(leftMs, COUNTDOWN_MS)),
+      () => (this.#dueMs <= timers.now() ? this.start() : this.#wait(this.#dueMs)),
+      Math.max(0, Math.min(leftMs, stepMs)),
     );
   }
 
@@ -281,6 +354,7 @@ export class Connection {
     this.#options.timers.clearTimeout(this.#heartbeat);
     this.#heartbeat = undefined;
     this.#pingedAtMs = undefined;
+    this.#probing = false;
     const socket = this.#socket;
     this.#socket = undefined;
     const wasGreeted = this.#greeted;

@@ -8,13 +8,9 @@
 // Errors   each refusal rejects its promise with a code, and is counted.
 import { byteLength } from './check.js';
 import { EndedError, RingfenceError, ServerError } from './errors.js';
+import { LATER, laterMs } from './later.js';
 import type { Timers } from './types.js';
 import { type Failure, jsonDepth } from './wire.js';
-
-/** Where the server does not say how long to wait. */
-const RETRY_MS = 1000;
-const RETRY_MS_MAX = 10 * 60 * 1000;
-const LATER = new Set(['rate_limited', 'overloaded']);
 
 type Taken = { readonly seq: number };
 
@@ -156,11 +152,10 @@ export class Publishes {
     this.#waitingBytes += publish.bytes;
     this.#careful = Math.min(this.#careful + 1, this.#waiting.length);
     this.#timers.clearTimeout(this.#holdTimer);
-    const waitMs = Math.min(retryAfterMs ?? RETRY_MS, RETRY_MS_MAX);
     this.#holdTimer = this.#timers.setTimeout(() => {
       this.#holdTimer = undefined;
       this.#pump();
-    }, waitMs);
+    }, laterMs(retryAfterMs));
   }
 
   #pump(): void {

@@ -1,16 +1,19 @@
 // The channels of a client: which history each feeds, and its resume after a reconnect.
 //
-// Owns     a route (a C++ Subscription) for each channel that is active.
-// Bounds   one entry a history, so at most as many as the store has histories.
+// Owns     a route (a C++ Subscription) for each channel that is active; one timer for what the server refused for now.
+// Bounds   one entry a history, so at most as many as the store has histories. What was refused for now goes again one at a
+//          time, after the wait that the server asked for.
 import type { CoreHandle } from './core.js';
 import { RingfenceError, ServerError } from './errors.js';
 import type { Registration } from './handle.js';
 import type { HistoryImpl } from './history.js';
 import type { StoreImpl } from './store.js';
-import type { ChannelSubscription, Resume, Timers } from './types.js';
+import { LATER, laterMs } from './later.js';
+import type { ChannelResume, ChannelSubscription, Resume, Timers } from './types.js';
 import {
   type Failure,
   type Gap,
+  type Left,
   type ServerMessage,
   type Subscribed,
   subscribeMessage,
@@ -28,7 +31,19 @@ interface Entry {
   state: 'pending' | 'active' | 'refused' | 'ended';
   requestId: number | undefined; // of the subscribe under way
   route: CoreHandle | undefined;
+  resuming: Resuming | undefined;
   leaving: unknown; // timer, while there is no handle
+}
+
+/** A resume until its replay is here, over a loss in between: what the history had counted when it began. */
+interface Resuming {
+  readonly records: number;
+  readonly missed: number;
+  readonly unknown: number;
+  /** The seq that the replay goes to; undefined until the server has said so. */
+  until: number | undefined;
+  /** Of the records counted until then, those of the replay: what is live may come in the same batch. */
+  most: number;
 }
 
 export interface SubscriptionEvents {
@@ -37,6 +52,7 @@ export interface SubscriptionEvents {
   isOpen(): boolean;
   cut(reason: string): void;
   resumed(resume: Resume): void;
+  channelResumed(resume: ChannelResume): void;
   error(error: Error): void;
 }
 
@@ -49,13 +65,16 @@ class ResumeTally {
   channels = 0;
 
   result(): Resume {
-    const { replayed, missed, unknown, channels } = this;
-    let text = 'nothing missed';
-    if (unknown) text = 'missed an unknown number';
-    else if (missed > 0) text = `missed ${missed}`;
-    else if (replayed > 0) text = `replayed ${replayed}`;
-    return Object.freeze({ replayed, missed: unknown ? null : missed, channels, text });
+    const { replayed, unknown, channels } = this;
+    const missed = unknown ? null : this.missed;
+    return Object.freeze({ replayed, missed, channels, text: textOf(replayed, missed) });
   }
+}
+
+function textOf(replayed: number, missed: number | null): string {
+  if (missed === null) return 'missed an unknown number';
+  if (missed > 0) return `missed ${missed}`;
+  return replayed > 0 ? `replayed ${replayed}` : 'nothing missed';
 }
 
 export class Subscriptions {
@@ -65,9 +84,13 @@ export class Subscriptions {
   readonly #timers: Timers;
   readonly #events: SubscriptionEvents;
   readonly #entries = new Map<string, Entry>(); // by channel
-  readonly #requests = new Map<number, Entry | undefined>(); // by id; undefined: an unsubscribe
+  readonly #requests = new Map<number, Entry | string>(); // by id; a string: an unsubscribe of that channel
+  readonly #later = new Set<Entry | string>(); // refused for now, oldest first
+  readonly #resuming = new Set<Entry>();
+  #laterTimer: unknown;
   #tally: ResumeTally | undefined;
   gaps = 0;
+  delayed = 0;
 
   constructor(store: StoreImpl, source: number, owner: string, timers: Timers, events: SubscriptionEvents) {
     this.#store = store;
@@ -118,6 +141,7 @@ export class Subscriptions {
         state: 'pending',
         requestId: undefined,
         route: undefined,
+        resuming: undefined,
         leaving: undefined,
       };
       this.#entries.set(channel, entry);
@@ -142,7 +166,7 @@ export class Subscriptions {
 
   /** The connection is lost: channel ids mean nothing any more. */
   lost(): void {
-    this.#requests.clear();
+    this.#forget();
     for (const entry of this.#entries.values()) {
       this.#endRoute(entry);
       entry.requestId = undefined;
@@ -157,7 +181,7 @@ export class Subscriptions {
       case 'subscribed':
         return this.#subscribed(message);
       case 'unsubscribed':
-        return message.id !== undefined && this.#requests.delete(message.id);
+        return this.#unsubscribed(message);
       case 'gap':
         return this.#gap(message);
       case 'error':
@@ -167,14 +191,26 @@ export class Subscriptions {
     }
   }
 
+  /** A batch was taken: replays may be whole. */
+  arrived(): void {
+    for (const entry of this.#resuming) this.#settle(entry);
+  }
+
   historyEnded(history: HistoryImpl<unknown>): void {
     for (const entry of [...this.#entries.values()]) if (entry.history === history) this.#leave(entry);
   }
 
   end(): void {
     for (const entry of [...this.#entries.values()]) this.#leave(entry);
-    this.#requests.clear();
+    this.#forget();
     this.#tally = undefined;
+  }
+
+  #forget(): void {
+    this.#requests.clear();
+    this.#later.clear();
+    this.#timers.clearTimeout(this.#laterTimer);
+    this.#laterTimer = undefined;
   }
 
   #makeHandle(entry: Entry): ChannelSubscription {
@@ -199,13 +235,65 @@ export class Subscriptions {
   }
 
   #request(entry: Entry): void {
+    // Behind an unsubscribe that was refused for now.
+    if (this.#later.has(entry.channel)) return void this.#later.add(entry);
+    const after = this.#place(entry);
+    if (after) {
+      this.#resuming.add(entry);
+      entry.resuming ??= { ...this.#counts(entry), until: undefined, most: 0 };
+    }
     const id = this.#events.nextId();
     entry.requestId = id;
     this.#track(id, entry);
-    this.#events.send(subscribeMessage({ id, channel: entry.channel, after: this.#place(entry), last: entry.last }));
+    this.#events.send(subscribeMessage({ id, channel: entry.channel, after, last: entry.last }));
   }
 
-  #track(id: number, entry: Entry | undefined): void {
+  #counts({ history }: Entry): { readonly records: number; readonly missed: number; readonly unknown: number } {
+    const { records } = this.#store.core.historyNumbers(history.id);
+    return { records, missed: history.missed, unknown: history.missedUnknown };
+  }
+
+  #settle(entry: Entry): void {
+    const { resuming, channel } = entry;
+    if (resuming?.until === undefined || entry.history.place().lastSeq < resuming.until) return;
+    this.#resuming.delete(entry);
+    entry.resuming = undefined;
+    const { records, missed, unknown } = this.#counts(entry);
+    const lost = unknown > resuming.unknown ? null : missed - resuming.missed;
+    const replayed = Math.min(records - resuming.records, resuming.most);
+    const text = textOf(replayed, lost);
+    const outcome = lost !== 0 ? 'missed' : replayed > 0 ? 'replayed' : 'nothing missed';
+    this.#events.channelResumed(Object.freeze({ channel, outcome, replayed, missed: lost, text }));
+  }
+
+  #unsubscribe(channel: string): void {
+    const id = this.#events.nextId();
+    this.#track(id, channel);
+    this.#events.send(unsubscribeMessage(id, channel));
+  }
+
+  // The server has refused it for now. In its place, once the server allows it: one at a time, as each answer comes.
+  #delay(what: Entry | string, retryAfterMs: number | undefined): void {
+    ++this.delayed;
+    this.#later.delete(what);
+    this.#later.add(what);
+    this.#timers.clearTimeout(this.#laterTimer);
+    this.#laterTimer = this.#timers.setTimeout(() => {
+      this.#laterTimer = undefined;
+      this.#pump();
+    }, laterMs(retryAfterMs));
+  }
+
+  #pump(): void {
+    if (this.#laterTimer !== undefined || !this.#events.isOpen()) return;
+    const [what] = this.#later;
+    if (what === undefined) return;
+    this.#later.delete(what);
+    if (typeof what === 'string') this.#unsubscribe(what);
+    else this.#request(what);
+  }
+
+  #track(id: number, entry: Entry | string): void {
     this.#requests.set(id, entry);
     if (this.#requests.size <= REQUESTS_MAX) return;
     this.#events.error(
@@ -216,10 +304,11 @@ export class Subscriptions {
 
   #subscribed(message: Subscribed): boolean {
     const entry = message.id === undefined ? undefined : this.#requests.get(message.id);
-    if (message.id === undefined || !this.#requests.has(message.id)) return false;
+    if (message.id === undefined || entry === undefined) return false;
     this.#requests.delete(message.id);
+    this.#pump();
     // Left while the answer was under way: its unsubscribe is behind it.
-    if (!entry || entry.requestId !== message.id || entry.state === 'ended') return true;
+    if (typeof entry === 'string' || entry.requestId !== message.id || entry.state === 'ended') return true;
     entry.requestId = undefined;
     const { history, channel } = entry;
     const resuming = history.resume?.channel === channel;
@@ -228,9 +317,8 @@ export class Subscriptions {
       this.#endRoute(entry);
       entry.route = this.#store.core.attach(message.channelId, history.id, newEpoch, message.after, this.#source);
     } catch (error) {
-      entry.state = 'refused';
       this.#events.error(error as Error);
-      this.#answered(entry);
+      this.#refused(entry);
       return true;
     }
     entry.state = 'active';
@@ -245,8 +333,34 @@ export class Subscriptions {
       if (message.missed === null) this.#tally.unknown = true;
       ++this.#tally.channels;
     }
+    if (entry.resuming) {
+      entry.resuming.until = message.next - 1;
+      entry.resuming.most = this.#counts(entry).records - entry.resuming.records + message.next - 1 - message.after;
+    }
     this.#answered(entry);
+    this.#settle(entry);
     return true;
+  }
+
+  // Answered; or, without an id, ended by the server: a token that was refreshed no longer covers the channel.
+  #unsubscribed({ id, channel, reason }: Left): boolean {
+    if (id !== undefined) {
+      const known = this.#requests.delete(id);
+      this.#pump();
+      return known;
+    }
+    const entry = this.#entries.get(channel);
+    if (entry?.state !== 'active') return true; // left, or asked for again: an answer is under way
+    this.#refused(entry);
+    const why = `the server has ended the subscription: ${reason ?? 'it does not say why'}`;
+    this.#events.error(new ServerError(reason ?? 'unsubscribed', why, channel));
+    return true;
+  }
+
+  #refused(entry: Entry): void {
+    this.#endRoute(entry);
+    entry.state = 'refused';
+    this.#answered(entry);
   }
 
   #answered(entry: Entry): void {
@@ -261,20 +375,32 @@ export class Subscriptions {
     if (!entry?.route) return true; // left: the gap is of nobody's interest
     ++this.gaps;
     entry.history.missedAnnounced += message.missed;
+    const { resuming } = entry;
+    if (resuming?.until !== undefined)
+      resuming.most -= Math.max(0, message.missed - Math.max(0, message.to - resuming.until));
     this.#store.core.noteGap(message.channelId, message.to, this.#source);
     this.#store.core.markChanged(entry.history.id);
     this.#store.changed();
+    this.#settle(entry);
     return true;
   }
 
   #failure(message: Failure): boolean {
-    if (message.id === undefined || !this.#requests.has(message.id)) return false;
-    const entry = this.#requests.get(message.id);
+    const entry = message.id === undefined ? undefined : this.#requests.get(message.id);
+    if (message.id === undefined || entry === undefined) return false;
     this.#requests.delete(message.id);
-    const error = new ServerError(message.code, message.message, entry?.channel, message.retryAfterMs);
-    this.#events.error(error);
-    if (!entry || entry.requestId !== message.id || entry.state === 'ended') return true;
-    entry.requestId = undefined;
+    const left = typeof entry === 'string' || entry.requestId !== message.id || entry.state === 'ended';
+    if (typeof entry !== 'string' && !left) entry.requestId = undefined;
+    if (LATER.has(message.code)) {
+      if (typeof entry === 'string' || !left) this.#delay(entry, message.retryAfterMs);
+      return true;
+    }
+    const channel = typeof entry === 'string' ? entry : entry.channel;
+    // An unsubscribe behind a subscribe that was refused has nothing to end.
+    if (channel !== entry || message.code !== 'not_subscribed')
+      this.#events.error(new ServerError(message.code, message.message, channel, message.retryAfterMs));
+    this.#pump();
+    if (left) return true;
     if (message.code === 'seq_in_future' && entry.history.resume) {
       // The server has forgotten what this history holds: begin anew, and say that it is not known what was missed.
       entry.history.resume = undefined;
@@ -283,8 +409,7 @@ export class Subscriptions {
       this.#request(entry);
       return true;
     }
-    entry.state = 'refused';
-    this.#answered(entry);
+    this.#refused(entry);
     return true;
   }
 
@@ -296,16 +421,16 @@ export class Subscriptions {
     entry.state = 'ended';
     for (const registration of [...entry.handles]) registration.end();
     this.#entries.delete(entry.channel);
+    this.#resuming.delete(entry);
+    this.#later.delete(entry);
     this.#endRoute(entry);
     this.#answered(entry);
-    if (!told || !this.#events.isOpen()) return;
-    const id = this.#events.nextId();
-    this.#track(id, undefined);
-    this.#events.send(unsubscribeMessage(id, entry.channel));
+    if (told && this.#events.isOpen()) this.#unsubscribe(entry.channel);
   }
 
   #endRoute(entry: Entry): void {
     entry.route?.delete();
     entry.route = undefined;
+    if (entry.resuming) entry.resuming.until = undefined;
   }
 }

@@ -298,6 +298,11 @@ export type ConnectionStatus =
   /** Lost; the next attempt comes in `retryInMs`. */
   | 'waiting'
   /**
+   * Lost, and the browser says that there is no network: the next attempt comes when it says that there is one again (or five
+   * minutes later, should it be wrong). Not for a server on this machine.
+   */
+  | 'offline'
+  /**
    * `disconnect()` was called, or the server has asked not to come back (`lastClose` says why, such as
    * `session_replaced`); `reconnect()` goes on.
    */
@@ -312,6 +317,19 @@ export interface Resume {
   /** Records that are gone; null where the server could not tell (another epoch). */
   readonly missed: number | null;
   readonly channels: number;
+  /** "nothing missed", "replayed 12", "missed 3" or "missed an unknown number". */
+  readonly text: string;
+}
+
+/** How one channel went on where its history was: told once its replay is here, so the numbers are what happened. Frozen. */
+export interface ChannelResume {
+  readonly channel: string;
+  /** `missed` goes before `replayed`: see both numbers. */
+  readonly outcome: 'nothing missed' | 'replayed' | 'missed';
+  /** Records that came late. */
+  readonly replayed: number;
+  /** Records that are gone: exact, or null where the server cannot know (another epoch). */
+  readonly missed: number | null;
   /** "nothing missed", "replayed 12", "missed 3" or "missed an unknown number". */
   readonly text: string;
 }
@@ -351,6 +369,8 @@ export interface ClientStats {
   readonly waitingPublishes: number;
   /** Times a publish was refused for now (`rate_limited`, `overloaded`) and put back. */
   readonly delayedPublishes: number;
+  /** Times a subscribe or unsubscribe was refused for now (`rate_limited`, `overloaded`) and put back. */
+  readonly delayedSubscribes: number;
   readonly tokenRefreshes: number;
   readonly channels: number;
 }
@@ -390,6 +410,13 @@ export interface ClientOptions {
   readonly silenceMs?: number;
   /** How long an attempt may take until the server has greeted. Default 10,000. */
   readonly connectTimeoutMs?: number;
+  /**
+   * Whether to ask the server by HTTP why it has refused a handshake, of which a browser tells nothing: one `GET info` beside
+   * the socket's address (`/v1/info`) with the same token, and not again before it has greeted or refused another token. A
+   * 401 is told to `onError` with the server's code, such as `token_expired`, which is also `state.lastClose`. Needs the same
+   * origin, or CORS headers of a proxy. Default: true unless `WebSocket` is given.
+   */
+  readonly askWhy?: boolean;
   /** Publishes without an answer, at most; further ones are refused. Default 256. */
   readonly publishesMax?: number;
   /** How long a publish may go without an answer, 1 to 86,400,000. Default 30,000. */
@@ -437,7 +464,10 @@ export interface HistoryPage {
 /** A channel that feeds a history. */
 export interface ChannelSubscription extends Handle {
   readonly channel: string;
-  /** `refused`: the server said no (told by `onError`); asked again after a reconnect. */
+  /**
+   * `refused`: the server said no, or has ended it (`forbidden`: a refreshed token no longer covers it); told by `onError`, and
+   * asked again after a reconnect. What it refuses for now (`rate_limited`, `overloaded`) stays `pending` and is asked again.
+   */
   readonly state: 'pending' | 'active' | 'refused' | 'ended';
 }
 
@@ -473,7 +503,20 @@ export interface Client {
   onState(listener: (state: ConnectionState) => void): Handle;
   /** What went wrong and had no caller to tell: refused subscriptions, bad frames, lost connections. */
   onError(listener: (error: Error) => void): Handle;
+  /**
+   * How each channel went on, after each reconnect and whenever a history comes back to its channel.
+   *
+   * ```ts
+   * client.onResume(({ channel, text }) => console.log(`${channel}: ${text}`)); // room:1: replayed 12
+   * ```
+   */
+  onResume(listener: (resume: ChannelResume) => void): Handle;
   stats(): ClientStats;
+  /**
+   * Looks at the connection now: one that is open has 5 s to answer a ping, one that is waiting is tried at once (not before the
+   * server allows it, nor twice in a second). Called by itself when a page is seen again, or goes online or offline.
+   */
+  check(): void;
   /** Drops the socket as a lost network would; it reconnects with the usual backoff. */
   cut(): void;
   /** Closes until `reconnect()`. */

@@ -63,6 +63,13 @@ export interface HistoryAnswer {
   readonly events: readonly WireEvent[];
 }
 
+export interface Left {
+  readonly op: 'unsubscribed';
+  readonly id: number | undefined;
+  readonly channel: string;
+  readonly reason: string | undefined;
+}
+
 export type ServerMessage =
   | HistoryAnswer
   | Welcome
@@ -70,7 +77,7 @@ export type ServerMessage =
   | Failure
   | Gap
   | { readonly op: 'ok'; readonly id: number | undefined; readonly seq: number | undefined }
-  | { readonly op: 'unsubscribed'; readonly id: number | undefined; readonly channel: string }
+  | Left
   | { readonly op: 'pong' }
   | { readonly op: 'closing'; readonly reason: string; readonly retryAfterMs: number; readonly reconnect: boolean };
 
@@ -197,7 +204,12 @@ export function parseServerMessage(json: string): ServerMessage | string {
       case 'ok':
         return { op: 'ok', id: optionalInteger(fields, 'id'), seq: optionalInteger(fields, 'seq') };
       case 'unsubscribed':
-        return { op: 'unsubscribed', id: optionalInteger(fields, 'id'), channel: text(fields, 'channel') };
+        return {
+          op: 'unsubscribed',
+          id: optionalInteger(fields, 'id'),
+          channel: text(fields, 'channel'),
+          reason: fields['reason'] === undefined ? undefined : text(fields, 'reason'),
+        };
       case 'error':
         return {
           op: 'error',

@@ -1,22 +1,17 @@
 // The client against the real server with authentication on: tokens that it brings, and the end of one.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { connect } from '../src/index.js';
-import type { Client, SocketConstructor } from '../src/types.js';
+import type { Client, ClientOptions } from '../src/types.js';
+import { NodeSocket, ServerProcess, until } from './server_process.js';
 import { makeStore } from './support.js';
 
 const SECRET = 'a secret for tests, of 32 bytes or more';
-const root = resolve(import.meta.dirname, '../..');
-const binary = process.env['RINGFENCE_SERVER_BINARY'] ?? resolve(root, 'build/release/ringfence-server');
+const ARGS = ['--jwt-clock-skew-s', '0', '--user-attempts', '1000'];
 
-let server: ChildProcess;
-let url: string;
+let server: ServerProcess;
 
 function token(seconds: number, rights?: object): string {
   const part = (json: object): string => Buffer.from(JSON.stringify(json)).toString('base64url');
@@ -26,31 +21,28 @@ function token(seconds: number, rights?: object): string {
 }
 
 beforeAll(async () => {
-  server = spawn(binary, ['--port', '0', '--log-level', 'off', '--jwt-clock-skew-s', '0', '--user-attempts', '1000'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, RINGFENCE_JWT_SECRET: SECRET },
-  });
-  for await (const line of createInterface({ input: server.stdout! })) {
-    url = `${line.replace('http', 'ws')}/v1/ws`;
-    break;
-  }
-}, 30_000);
-
-afterAll(async () => {
-  const ended = new Promise((done) => server.once('exit', done));
-  server.kill('SIGTERM');
-  await ended;
+  server = await ServerProcess.start(ARGS, { RINGFENCE_JWT_SECRET: SECRET });
 });
+afterAll(() => server?.down());
 
-const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 10 });
 const opened = (client: Client): Promise<void> => until(() => expect(client.state.status).toBe('open'));
 
-function open(bring: string | (() => string)): { client: Client; store: ReturnType<typeof makeStore> } {
+function open(
+  bring: string | (() => string) | undefined,
+  options: Partial<ClientOptions> = {},
+  url = server.socketUrl,
+): { client: Client; store: ReturnType<typeof makeStore> } {
   const store = makeStore();
   const backoff = { baseMs: 50, maxMs: 200 };
   return {
     store,
-    client: connect(url, { store, backoff, token: bring, WebSocket: WebSocket as unknown as SocketConstructor }),
+    client: connect(url, {
+      store,
+      backoff,
+      ...(bring === undefined ? {} : { token: bring }),
+      WebSocket: NodeSocket,
+      ...options,
+    }),
   };
 }
 
@@ -100,10 +92,45 @@ describe('with authentication on, a client', { timeout: 60_000 }, () => {
     store.end();
   });
 
-  it('without a token is not let in', async () => {
-    const { client, store } = open(token(-10));
-    await until(() => expect(client.state.status).toBe('waiting'));
-    client.end();
+  it('without a good token is not let in, and told why', async () => {
+    for (const [bring, code] of [
+      [token(-10), 'token_expired'],
+      ['a.b.c', 'token_malformed'],
+      [`${token(60)}x`, 'token_signature'],
+      [undefined, 'token_missing'],
+    ] as const) {
+      const { client, store } = open(bring, { askWhy: true });
+      const codes: unknown[] = [];
+      client.onError((error) => codes.push((error as { code?: string }).code));
+      await until(() => expect(codes).toContain(code));
+      expect(['waiting', 'connecting']).toContain(client.state.status);
+      await until(() => expect(client.stats().errors).toBe(1));
+      store.end();
+    }
+  });
+
+  it('does not take a server that is down for one that refuses it', async () => {
+    const { client, store } = open(token(60), { askWhy: true }, 'ws://127.0.0.1:1/v1/ws');
+    const errors: unknown[] = [];
+    client.onError((error) => errors.push(error));
+    await until(() => expect(client.state.attempt).toBeGreaterThan(3));
+    expect(errors).toEqual([]);
+    store.end();
+  });
+
+  it('is told which channels a refreshed token no longer covers, and keeps the others', async () => {
+    let asked = 0;
+    const rights = (): object => ({ subscribe: ++asked === 1 ? ['room:*', 'news'] : ['news'], publish: ['*'] });
+    const { client, store } = open(() => token(8, rights()));
+    await opened(client);
+    const errors: unknown[] = [];
+    client.onError((error) => errors.push(error));
+    const room = client.subscribe('room:9', store.history('room', { capacity: 10 }));
+    const news = client.subscribe('news', store.history('news', { capacity: 10 }));
+    await until(() => expect([room.state, news.state]).toEqual(['active', 'active']));
+    await until(() => expect(room.state).toBe('refused'));
+    expect(errors).toMatchObject([{ code: 'forbidden', channel: 'room:9' }]);
+    expect([news.state, client.stats().connects, client.stats().refusedMessages]).toEqual(['active', 1, 0]);
     store.end();
   });
 });

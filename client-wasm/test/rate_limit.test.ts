@@ -1,44 +1,27 @@
 // Publishing faster than a real server allows: nothing is lost, nothing comes twice.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { connect } from '../src/index.js';
-import type { SocketConstructor } from '../src/types.js';
+import { NodeSocket, ServerProcess, until } from './server_process.js';
 import { makeStore } from './support.js';
 
-const root = resolve(import.meta.dirname, '../..');
-const binary = process.env['RINGFENCE_SERVER_BINARY'] ?? resolve(root, 'build/release/ringfence-server');
 const LIMITS = ['--inbound-messages', '20', '--inbound-window-s', '1'];
 
-let server: ChildProcess;
-let url: string;
+let server: ServerProcess;
 
 beforeAll(async () => {
-  server = spawn(binary, ['--port', '0', '--log-level', 'off', ...LIMITS], { stdio: ['ignore', 'pipe', 'inherit'] });
-  for await (const line of createInterface({ input: server.stdout! })) {
-    url = `${line.replace('http', 'ws')}/v1/ws`;
-    break;
-  }
-}, 30_000);
-
-afterAll(async () => {
-  const ended = new Promise((done) => server.once('exit', done));
-  server.kill('SIGTERM');
-  await ended;
+  server = await ServerProcess.start(LIMITS);
 });
+afterAll(() => server?.down());
 
 it('waits as long as the server asks, loses nothing and sends nothing twice', { timeout: 60_000 }, async () => {
   const store = makeStore();
-  const client = connect(url, { store, offlineMax: 60, WebSocket: WebSocket as unknown as SocketConstructor });
+  const client = connect(server.socketUrl, { store, offlineMax: 60, WebSocket: NodeSocket });
   const room = store.history<number>('room');
   const subscription = client.subscribe('rates', room, { last: 1000 });
   const sent = Array.from({ length: 60 }, (_, n) => client.publish('rates', 'n', n));
   const taken = await Promise.all(sent);
-  await vi.waitFor(() => expect(room.size).toBe(60), { timeout: 20_000 });
+  await until(() => expect(room.size).toBe(60));
   const values = room
     .window({ last: 100 })
     .getSnapshot()
@@ -49,5 +32,18 @@ it('waits as long as the server asks, loses nothing and sends nothing twice', { 
   expect(client.stats()).toMatchObject({ refusedPublishes: 0, waitingPublishes: 0, connects: 1 });
   subscription.end();
   client.end();
+  store.end();
+});
+
+it('subscribes to more channels than the server takes at once, each in the end', { timeout: 60_000 }, async () => {
+  const store = makeStore({ budget: '8 MiB' });
+  const client = connect(server.socketUrl, { store, WebSocket: NodeSocket });
+  const errors: Error[] = [];
+  client.onError((error) => errors.push(error));
+  const names = Array.from({ length: 35 }, (_, n) => `many:${n}`);
+  const subscriptions = names.map((name) => client.subscribe(name, store.history(name, { bytes: 4096 })));
+  await until(() => expect(subscriptions.filter(({ state }) => state === 'active')).toHaveLength(35));
+  expect(client.stats().delayedSubscribes).toBeGreaterThan(0);
+  expect([client.stats().connects, errors]).toEqual([1, []]);
   store.end();
 });

@@ -1,37 +1,16 @@
 // The client against the real server: what one publishes, the other holds, over cuts, evictions and restarts.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
-
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { connect } from '../src/index.js';
 import type { StoreImpl } from '../src/store.js';
-import type { Client, History, SocketConstructor } from '../src/types.js';
+import type { ChannelResume, Client, History } from '../src/types.js';
+import { NodeSocket, ServerProcess, until } from './server_process.js';
 import { makeStore } from './support.js';
 
-const PORT = 9020;
-const root = resolve(import.meta.dirname, '../..');
-const binary = process.env['RINGFENCE_SERVER_BINARY'] ?? resolve(root, 'build/release/ringfence-server');
+const ARGS = ['--history-records', '200', '--message-bytes', '4096'];
+ARGS.push('--inbound-messages', '1000000'); // its publishers have no API key
 
-let server: ChildProcess;
-
-async function start(): Promise<void> {
-  const args = ['--port', String(PORT), '--history-records', '200', '--message-bytes', '4096', '--log-level', 'off'];
-  args.push('--inbound-messages', '1000000'); // its publishers have no API key
-  server = spawn(binary, args, { stdio: 'ignore' });
-  await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${PORT}/v1/health`)).ok).toBe(true), {
-    timeout: 20_000,
-    interval: 50,
-  });
-}
-
-async function stop(): Promise<void> {
-  const ended = new Promise((done) => server.once('exit', done));
-  server.kill('SIGTERM');
-  await ended;
-}
+let server: ServerProcess;
 
 const clients: Client[] = [];
 const stores: StoreImpl[] = [];
@@ -39,11 +18,7 @@ const stores: StoreImpl[] = [];
 function open(): { store: StoreImpl; client: Client; errors: Error[] } {
   const store = makeStore();
   const backoff = { baseMs: 50, maxMs: 200 };
-  const client = connect(`ws://127.0.0.1:${PORT}/v1/ws`, {
-    store,
-    backoff,
-    WebSocket: WebSocket as unknown as SocketConstructor,
-  });
+  const client = connect(server.socketUrl, { store, backoff, WebSocket: NodeSocket });
   const errors: Error[] = [];
   client.onError((error) => errors.push(error));
   clients.push(client);
@@ -51,7 +26,6 @@ function open(): { store: StoreImpl; client: Client; errors: Error[] } {
   return { store, client, errors };
 }
 
-const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 10 });
 const isOpen = (client: Client): Promise<void> => until(() => expect(client.state.status).toBe('open'));
 const numbers = (history: History<unknown>): number[] =>
   history
@@ -70,12 +44,11 @@ async function publish(client: Client, channel: string, from: number, to: number
 }
 
 beforeAll(async () => {
-  if (!existsSync(binary)) throw new Error(`no server at ${binary}: run ./dev build, or set RINGFENCE_SERVER_BINARY`);
-  await start();
+  server = await ServerProcess.start(ARGS);
 });
 afterAll(async () => {
   for (const store of stores) store.end();
-  await stop();
+  await server?.down();
 });
 
 describe('with a ringfence-server', () => {
@@ -101,6 +74,13 @@ describe('with a ringfence-server', () => {
     const { client, store, errors } = open();
     const history = store.history('a', { capacity: 5000 });
     client.subscribe('cut', history, { last: 1000 });
+    let replayed = 0;
+    let resumes = 0;
+    const listening = client.onResume((resume) => {
+      ++resumes;
+      replayed += resume.replayed;
+      expect(resume.missed).toBe(0);
+    });
     await Promise.all([isOpen(sender), isOpen(client)]);
     for (let round = 0; round < 10; ++round) {
       const published = publish(sender, 'cut', round * 100 + 1, round * 100 + 100);
@@ -114,6 +94,9 @@ describe('with a ringfence-server', () => {
     }
     expect(numbers(history)).toEqual(range(1, 1000));
     expect(history.stats()).toMatchObject({ missed: 0, missedUnknown: 0 });
+    await until(() => expect(resumes).toBeGreaterThan(0));
+    listening.end();
+    expect(replayed).toBeLessThanOrEqual(1000);
     expect(errors).toEqual([]);
   });
 
@@ -126,11 +109,14 @@ describe('with a ringfence-server', () => {
     await until(() => expect(subscription.state).toBe('active'));
     await publish(sender, 'evict', 1, 10);
     await until(() => expect(history.size).toBe(10));
+    const resumes: ChannelResume[] = [];
+    client.onResume((resume) => resumes.push(resume));
     client.disconnect();
     await publish(sender, 'evict', 11, 1000);
     client.reconnect();
     await until(() => expect(history.window({ last: 1 }).getSnapshot().lastSeq).toBe(1000));
     const { missed, replayed, text } = client.state.lastResume ?? {};
+    expect(resumes).toEqual([{ channel: 'evict', outcome: 'missed', replayed, missed, text }]);
     expect(text).toBe(`missed ${missed}`);
     expect(Number(missed) + Number(replayed)).toBe(990);
     expect(replayed).toBeLessThanOrEqual(200);
@@ -158,9 +144,9 @@ describe('with a ringfence-server', () => {
     await until(() => expect(subscription.state).toBe('active'));
     await publish(client, 'life', 1, 5);
     await until(() => expect(history.size).toBe(5));
-    await stop();
+    await server.down();
     await until(() => expect(client.state.status).not.toBe('open'));
-    await start();
+    await server.up();
     await until(() => expect(client.state.lastResume?.text).toBe('missed an unknown number'));
     expect(history.size).toBe(0);
     expect(history.stats().missedUnknown).toBe(1);

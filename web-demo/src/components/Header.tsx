@@ -10,6 +10,8 @@ function stateText({ status, retryInMs }: ConnectionState): string {
       return 'Connected';
     case 'waiting':
       return retryInMs >= 1000 ? `Reconnecting in ${Math.round(retryInMs / 1000)} s` : 'Reconnecting';
+    case 'offline':
+      return 'No network';
     case 'stopped':
       return 'Offline';
     case 'closed':
@@ -21,6 +23,7 @@ const kStateClass = {
   connecting: 'waiting',
   open: 'open',
   waiting: 'waiting',
+  offline: 'waiting',
   stopped: 'down',
   closed: 'down',
 } as const;
@@ -63,7 +66,7 @@ export function Header({ client }: { readonly client: Client }) {
         <span className={`state ${kStateClass[status]}`} data-testid="status" data-status={status}>
           {stateText(state)}
         </span>
-        {status === 'waiting' || status === 'stopped' ? (
+        {status === 'waiting' || status === 'offline' || status === 'stopped' ? (
           <button type="button" className="button" onClick={() => client.reconnect()} data-testid="reconnect">
             Reconnect now
           </button>
