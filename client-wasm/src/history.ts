@@ -58,6 +58,7 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
   /** Set by the client: a channel feeds it, or did. What is pushed then leaves the channel's numbers alone. */
   fed = false;
   missedAnnounced = 0;
+  conflated = 0;
   missedUnknown = 0;
   readonly #store: StoreImpl;
   readonly #values = new ValueRing<T>();
@@ -263,6 +264,7 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
       evictedTotal: Object.values(evicted).reduce((sum, count) => sum + count, 0),
       missed: this.missedAnnounced + numbers.holes,
       missedUnknown: this.missedUnknown,
+      conflated: this.conflated,
       duplicates: numbers.duplicates,
       refused: numbers.refused,
       undecodable: this.#rows.undecodable,

@@ -373,12 +373,16 @@ export class Subscriptions {
   #gap(message: Gap): boolean {
     const entry = this.#entries.get(message.channel);
     if (!entry?.route) return true; // left: the gap is of nobody's interest
-    ++this.gaps;
-    entry.history.missedAnnounced += message.missed;
     const { resuming } = entry;
     if (resuming?.until !== undefined)
       resuming.most -= Math.max(0, message.missed - Math.max(0, message.to - resuming.until));
-    this.#store.core.noteGap(message.channelId, message.to, this.#source);
+    if (message.conflated) {
+      entry.history.conflated += message.missed; // told behind the record that they were skipped for
+    } else {
+      ++this.gaps;
+      entry.history.missedAnnounced += message.missed;
+      this.#store.core.noteGap(message.channelId, message.to, this.#source);
+    }
     this.#store.core.markChanged(entry.history.id);
     this.#store.changed();
     this.#settle(entry);

@@ -79,8 +79,10 @@ export interface Snapshot<T = unknown> {
   readonly size: number;
   /** Records that were held and have left: also the position of the oldest one held. */
   readonly evicted: number;
-  /** Records of the channel that never came, as far as their number is known. */
+  /** Records of the channel that never came, as far as their number is known; without the `conflated`. */
   readonly missed: number;
+  /** Records that the server skipped because only the latest of this channel counts and this reader was slow. */
+  readonly conflated: number;
   /** Rises with each snapshot of its window. */
   readonly version: number;
 }
@@ -141,6 +143,8 @@ export interface HistoryStats {
   readonly missed: number;
   /** Times the server could not tell how many were missed (another epoch). */
   readonly missedUnknown: number;
+  /** Records skipped in favour of the channel's latest, as its policy `conflate` says. Not in `missed`. */
+  readonly conflated: number;
   /** Records that the history had already: skipped. */
   readonly duplicates: number;
   /** Records too large for this history. */
@@ -362,6 +366,7 @@ export interface ClientStats {
   /** Errors told by the server, and all others that `onError` told. */
   readonly errors: number;
   readonly listenerErrors: number;
+  /** Times that records were told to be gone before they could be sent; without those `conflated`. */
   readonly gaps: number;
   readonly unacknowledged: number;
   readonly refusedPublishes: number;

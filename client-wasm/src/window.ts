@@ -13,6 +13,7 @@ export const EMPTY_SNAPSHOT: Snapshot<never> = Object.freeze({
   size: 0,
   evicted: 0,
   missed: 0,
+  conflated: 0,
   version: 0,
 });
 
@@ -37,6 +38,7 @@ export interface Source<T> {
   /** Rises whenever something may have changed; -1 once the history has ended. */
   readonly tick: number;
   readonly missed: number;
+  readonly conflated: number;
   place(): Place;
   lowerBound(seq: number): number;
   rows(start: number, end: number): Row<T>[];
@@ -71,6 +73,7 @@ export class WindowCache<T> {
       size,
       evicted: place.first,
       missed: this.#source.missed,
+      conflated: this.#source.conflated,
     };
     // A position names one record for good, so the same positions are the same rows.
     const sameRows = start === this.#start && end === this.#end;
@@ -81,7 +84,8 @@ export class WindowCache<T> {
       old.lastSeq === next.lastSeq &&
       old.size === next.size &&
       old.evicted === next.evicted &&
-      old.missed === next.missed
+      old.missed === next.missed &&
+      old.conflated === next.conflated
     )
       return old;
     const items = sameRows ? old.items : Object.freeze(this.#source.rows(start, end));

@@ -40,6 +40,8 @@ export interface Gap {
   readonly from: number;
   readonly to: number;
   readonly missed: number;
+  /** Skipped for a slow reader, by the channel's policy `conflate`; else the records were evicted. */
+  readonly conflated: boolean;
 }
 
 /** One event of a `history` answer, its data parsed. */
@@ -131,6 +133,7 @@ function gap(fields: Fields): Gap {
     from: integer(fields, 'from'),
     to: integer(fields, 'to'),
     missed: integer(fields, 'missed'),
+    conflated: fields['reason'] === 'conflated',
   };
   if (message.to < message.from) throw new BadMessage('to is below from');
   return message;

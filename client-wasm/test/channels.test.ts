@@ -255,4 +255,21 @@ describe('resume', () => {
     expect(store.stats().holes).toBe(2);
     expect(client.stats().gaps).toBe(1);
   });
+
+  it('tells what a `conflate` channel skipped apart from what was missed', () => {
+    const { socket, view, client, store, history } = subscribedRig();
+    socket().events(1, 0, [1]);
+    socket().events(1, 1, [6]); // the latest: its prev is what was sent before it
+    const before = view.getSnapshot();
+    const skipped = { op: 'gap', channel: 'room:1', channel_id: 1, from: 2, to: 5, missed: 4, reason: 'conflated' };
+    socket().tell(skipped);
+    expect(view.getSnapshot()).toMatchObject({ missed: 0, conflated: 4, lastSeq: 6, size: 2 });
+    expect(view.getSnapshot()).not.toBe(before);
+    socket().events(1, 6, [7]);
+    socket().tell({ ...skipped, from: 8, to: 9, missed: 2, reason: 'evicted' });
+    expect(view.getSnapshot()).toMatchObject({ missed: 2, conflated: 4, lastSeq: 9, size: 3 });
+    expect(history.stats()).toMatchObject({ missed: 2, conflated: 4 });
+    expect(store.stats().holes).toBe(0);
+    expect(client.stats().gaps).toBe(1);
+  });
 });

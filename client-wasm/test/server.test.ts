@@ -1,29 +1,39 @@
 // The client against the real server: what one publishes, the other holds, over cuts, evictions and restarts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 
 import { connect } from '../src/index.js';
 import type { StoreImpl } from '../src/store.js';
-import type { ChannelResume, Client, History } from '../src/types.js';
-import { NodeSocket, ServerProcess, until } from './server_process.js';
+import type { ChannelResume, Client, History, SocketConstructor } from '../src/types.js';
+import { ServerProcess, until } from './server_process.js';
 import { makeStore } from './support.js';
 
 const ARGS = ['--history-records', '200', '--message-bytes', '4096'];
 ARGS.push('--inbound-messages', '1000000'); // its publishers have no API key
+ARGS.push('--channel-policy', 'ticker:*=conflate');
 
 let server: ServerProcess;
 
 const clients: Client[] = [];
 const stores: StoreImpl[] = [];
 
-function open(): { store: StoreImpl; client: Client; errors: Error[] } {
+function open(): { store: StoreImpl; client: Client; errors: Error[]; sockets: WebSocket[] } {
   const store = makeStore();
   const backoff = { baseMs: 50, maxMs: 200 };
-  const client = connect(server.socketUrl, { store, backoff, WebSocket: NodeSocket });
+  const sockets: WebSocket[] = [];
+  class Kept extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+  }
+  const socket = Kept as unknown as SocketConstructor;
+  const client = connect(server.socketUrl, { store, backoff, WebSocket: socket });
   const errors: Error[] = [];
   client.onError((error) => errors.push(error));
   clients.push(client);
   stores.push(store);
-  return { store, client, errors };
+  return { store, client, errors, sockets };
 }
 
 const isOpen = (client: Client): Promise<void> => until(() => expect(client.state.status).toBe('open'));
@@ -123,6 +133,37 @@ describe('with a ringfence-server', () => {
     expect(history.stats()).toMatchObject({ missed, held: 10 + Number(replayed) });
     expect(numbers(history)).toEqual([...range(1, 10), ...range(1001 - Number(replayed), 1000)]);
     expect(store.stats().holes).toBe(0);
+  });
+
+  it('tells what a slow reader of a `conflate` channel was spared apart from what it missed', async () => {
+    const { client: sender } = open();
+    const { client, store, errors, sockets } = open();
+    const history = store.history('a', { capacity: 5000 });
+    const subscription = client.subscribe('ticker:a', history);
+    await isOpen(sender);
+    await until(() => expect(subscription.state).toBe('active'));
+    await publish(sender, 'ticker:a', 1, 1);
+    await until(() => expect(history.size).toBe(1));
+    sockets.at(-1)?.pause();
+    // Until the sockets between them are full, and records are skipped: some MB on loopback.
+    const filler = 'x'.repeat(3500);
+    let last = 1;
+    for (let round = 0; round < 60; ++round) {
+      const some = range(1, 100).map(() => sender.publish('ticker:a', 'tick', { n: 0, filler }));
+      for (const { seq } of await Promise.all(some)) last = Math.max(last, seq);
+    }
+    sockets.at(-1)?.resume();
+    const snapshot = () => history.window({ last: 1 }).getSnapshot();
+    await until(() => {
+      const { lastSeq, conflated } = snapshot();
+      expect(lastSeq).toBe(last);
+      expect(history.stats().held + history.stats().evictedTotal + conflated).toBe(last);
+    });
+    expect(snapshot()).toMatchObject({ missed: 0 });
+    expect(snapshot().conflated).toBeGreaterThan(0);
+    expect(store.stats().holes).toBe(0);
+    expect(client.stats().gaps).toBe(0);
+    expect(errors).toEqual([]);
   });
 
   it('refusals have the code of the server, and the connection goes on', async () => {

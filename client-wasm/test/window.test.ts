@@ -20,6 +20,7 @@ describe('window', () => {
       size: 0,
       evicted: 0,
       missed: 0,
+      conflated: 0,
       version: 0,
     });
     feed.push(5);

@@ -324,7 +324,8 @@ export class MemoryServer {
       let at = cursor;
       if (at < channel.first - 1) {
         const missed = channel.first - 1 - at;
-        const gap = { op: 'gap', channel: channel.name, channel_id: channel.id, from: at + 1, to: at + missed, missed };
+        const place = { channel: channel.name, channel_id: channel.id, from: at + 1, to: at + missed };
+        const gap = { op: 'gap', ...place, missed, reason: 'evicted' };
         at += missed;
         cursors.set(channel, at);
         socket.tell(gap);
