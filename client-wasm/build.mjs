@@ -9,7 +9,17 @@ import { build } from 'esbuild';
 import { minifySync } from 'oxc-minify';
 
 // One line an entry of package.json's exports.
-const ENTRIES = ['index', 'react', 'zustand', 'inline', 'testing', 'devtools', 'devtools_on', 'devtools_off'];
+const ENTRIES = [
+  'index',
+  'react',
+  'zustand',
+  'persist',
+  'inline',
+  'testing',
+  'devtools',
+  'devtools_on',
+  'devtools_off',
+];
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');

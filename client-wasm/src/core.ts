@@ -14,6 +14,8 @@ const FIXED_BYTES = 224 * 1024;
 /** Of the core's block of texts. */
 const TEXT_BYTES_MAX = 32 * 1024;
 const ROW_BYTES = 32;
+/** Of a record, before its type (shared/protocol.md). */
+const RECORD_HEAD_BYTES = 24;
 const ERROR_NUMBERS_MAX = 64;
 
 export const BUDGET_BYTES_MIN = 1024 * 1024;
@@ -302,6 +304,17 @@ export class Core {
   /** The records held of [position, position + count), at most ROWS_PER_READ_MAX of them. */
   rows(id: number, position: number, count: number): RawRow[] {
     return this.#table(this.#glue._rf_window(id, position, count));
+  }
+
+  /** The same records as bytes, padding included; each view is good until the next call of anything here. */
+  recordBytes(id: number, position: number, count: number): Uint8Array[] {
+    const filled = this.#glue._rf_window(id, position, count);
+    const { buffer } = this.#memory;
+    const memory = new DataView(buffer);
+    return Array.from({ length: filled }, (_, index) => {
+      const start = memory.getUint32(this.#rowsAddress + index * ROW_BYTES + 16, true) - RECORD_HEAD_BYTES;
+      return new Uint8Array(buffer, start, (memory.getUint32(start, true) + 7) & ~7);
+    });
   }
 
   #table(filled: number): RawRow[] {

@@ -3,11 +3,14 @@ import type { HandleKind, LiveHandle, Store } from '../types.js';
 export interface LeakOptions {
   /** What may be live: `store.liveHandles()` of before. Whatever is live now and was not then is a leak. */
   readonly since?: readonly LiveHandle[];
-  /** Without `since`: kinds that may be live. Default: `history`, `client`, `queue` and `keyed`, which an app declares once. */
+  /**
+   * Without `since`: kinds that may be live. Default: `history`, `client`, `queue`, `keyed` and `persist`, which an app declares once;
+   * so may what a `persist` listens with.
+   */
   readonly allow?: readonly HandleKind[];
 }
 
-const DECLARED: readonly HandleKind[] = ['history', 'client', 'queue', 'keyed'];
+const DECLARED: readonly HandleKind[] = ['history', 'client', 'queue', 'keyed', 'persist'];
 const LISTED_MAX = 20;
 
 /**
@@ -26,7 +29,10 @@ const LISTED_MAX = 20;
 export function expectNoLeaks(store: Store, { since, allow = DECLARED }: LeakOptions = {}): void {
   const live = store.liveHandles();
   const before = since && new Set(since);
-  const leaks = live.filter((handle) => (before ? !before.has(handle) : !allow.includes(handle.kind)));
+  const ofKept = ({ owner }: LiveHandle): boolean => owner.startsWith('persist ') && allow.includes('persist');
+  const leaks = live.filter((handle) =>
+    before ? !before.has(handle) : !allow.includes(handle.kind) && !ofKept(handle),
+  );
   const problems = leaks
     .slice(0, LISTED_MAX)
     .map(({ kind, name, owner, stack }) => `${kind} ${JSON.stringify(name)} of ${owner}\n${stack ?? '    (no stack)'}`);
