@@ -23,11 +23,12 @@ Result<std::uint64_t> validate_records(std::span<const std::byte> records, std::
                                        std::uint64_t prev_seq) noexcept {
   std::uint64_t last_seq = prev_seq;
   for (std::uint32_t i = 0; i < count; ++i) {
-    const auto record = parse_record(records);
-    if (!record) return record.error();
-    if (record->seq <= last_seq) return Error::batch_bad_order;
-    last_seq = record->seq;
-    records = records.subspan(record->stride_bytes);
+    const auto stride = check_record(records);
+    if (!stride) return stride.error();
+    const std::uint64_t seq = record_seq(records.data());
+    if (seq <= last_seq) return Error::batch_bad_order;
+    last_seq = seq;
+    records = records.subspan(*stride);
   }
   if (!records.empty()) return Error::batch_bad_section;
   return last_seq;

@@ -1,8 +1,8 @@
 // Record: one event as bytes, the same in a history, on the wire and in the browser (protocol.md, "Record").
 //
 // Bounds   type: 1 to 255 bytes; a record: at most kRecordBytesMax.
-// Cost     encode: one copy of type and payload. view, parse: no copy.
-// Errors   parse_record() never trusts a length: batch_truncated or batch_bad_record, and reads nothing past its span.
+// Cost     encode: one copy of type and payload. view, check: no copy.
+// Errors   check_record() never trusts a length: batch_truncated or batch_bad_record, and reads nothing past its span.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ struct RecordView {
 };
 
 // A local record is the entry of a value that lies elsewhere (a JavaScript object). Its payload is text to search,
-// as JSON writes the inside of a string. Its mark is what parse_record() refuses, so none can come by the wire.
+// as JSON writes the inside of a string. Its mark is what check_record() refuses, so none can come by the wire.
 //
 // Its ordinal is 0 where it has its seq to itself. Else its seq is that of the record before it, whose place it must not
 // take, and it is the ordinal-th local record behind that.
@@ -57,8 +57,8 @@ double record_key(const RecordView& record) noexcept;
 // How many local records may stand behind one seq, so that their keys differ: 2^20, less above 2^32.
 std::uint32_t ordinals_max(std::uint64_t seq) noexcept;
 
-// The first record of bytes that may hold anything.
-Result<RecordView> parse_record(std::span<const std::byte> bytes) noexcept;
+// The stride of the first record of bytes that may hold anything, once all of it is found valid.
+Result<std::uint32_t> check_record(std::span<const std::byte> bytes) noexcept;
 
 // A record known to be valid: one of a history, or of a batch that passed validate_batch().
 RecordView view_record(const std::byte* record) noexcept;

@@ -22,7 +22,8 @@ TEST_CASE("Record keeps what was encoded, padded to 8 bytes with zeros", "[recor
     const std::string payload(length, 'x');
     const Bytes bytes = record_bytes(42, -7, "chat", payload);
     CHECK(bytes.size() % 8 == 0);
-    const auto record = parse_record(bytes).value();
+    REQUIRE(check_record(bytes).value() == bytes.size());
+    const RecordView record = view_record(bytes.data());
     CHECK(record.seq == 42);
     CHECK(record.time_us == -7);
     CHECK(record.type == "chat");
@@ -36,9 +37,9 @@ TEST_CASE("Record refuses each field that lies", "[record]") {
   const auto with = [&good](std::size_t at, unsigned value) {
     Bytes bad = good;
     bad[at] = static_cast<std::byte>(value);
-    return parse_record(bad);
+    return check_record(bad);
   };
-  REQUIRE(parse_record(good).ok());
+  REQUIRE(check_record(good).ok());
   CHECK(with(0, 23).error() == Error::batch_bad_record);    // size below its header
   CHECK(with(0, 27).error() == Error::batch_bad_record);    // size below header and type
   CHECK(with(0, 200).error() == Error::batch_truncated);    // size past the end
@@ -51,6 +52,17 @@ TEST_CASE("Record refuses each field that lies", "[record]") {
   CHECK(with(8, 0).error() == Error::batch_bad_record);     // seq 0
   CHECK(with(15, 1).error() == Error::batch_bad_record);    // seq above 2^53 - 1
   CHECK(with(39, 1).error() == Error::batch_bad_record);    // padding
+}
+
+TEST_CASE("Record refuses each byte of its padding that is not 0", "[record]") {
+  for (std::size_t length = 0; length < 9; ++length) {
+    const Bytes good = record_bytes(1, 0, "type", std::string(length, 'x'));
+    for (std::size_t at = kRecordHeaderBytes + 4 + length; at < good.size(); ++at) {
+      Bytes bad = good;
+      bad[at] = std::byte{0x80};
+      CHECK(check_record(bad).error() == Error::batch_bad_record);
+    }
+  }
 }
 
 TEST_CASE("Record types are 1 to 255 bytes without control characters", "[record]") {

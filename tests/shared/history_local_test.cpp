@@ -33,7 +33,7 @@ TEST_CASE("Record marks what is local, and refuses the mark from outside", "[rec
   CHECK(record.charge_bytes == 99);
   CHECK(record.payload == "text");
   CHECK(record.stride_bytes == bytes.size());
-  CHECK(parse_record(bytes).error() == Error::batch_bad_record);
+  CHECK(check_record(bytes).error() == Error::batch_bad_record);
 }
 
 TEST_CASE("Record keys rise with seq and ordinal, exactly, up to the last seq", "[record]") {
