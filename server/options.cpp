@@ -80,6 +80,7 @@ void check_options(const Options& options) {
                      ": without authentication anybody who reaches this address could read and publish; "
                      "give it a key (--jwt-secret, --jwt-public-key, --jwks, --api-keys), or --insecure allows it");
   check_auth_options(options.auth);
+  check_nats_options(options.nats);
   if (!options.static_dir.empty()) {
     std::error_code ec;
     const auto begin = std::filesystem::directory_iterator(options.static_dir, ec);

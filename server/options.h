@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bus/nats_options.h"
 #include "server_limits.h"
 
 namespace ringfence {
@@ -80,6 +81,7 @@ struct Options {
   std::string log_level = "info";
   std::string log_channel;  // empty: log lines are not published
   AuthOptions auth;
+  NatsOptions nats;
   Limits limits;
 
   static std::uint32_t default_threads() noexcept;  // of the hardware, at most 8

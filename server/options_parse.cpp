@@ -10,34 +10,17 @@
 
 #include <ringfence/record.h>
 
+#include "bus/nats_rows.h"
 #include "options.h"
+#include "options_row.h"
 #include "realtime/channel.h"
 
 namespace ringfence {
 namespace {
 
-enum class Unit : std::uint8_t { bytes, count, ms, s };
-
-using Field =
-    std::variant<std::uint32_t*, std::uint64_t*, std::uint16_t*, std::string*, bool*, std::vector<std::string>*>;
-
-struct Row {
-  const char* group;
-  const char* name;
-  Field field;
-  const char* help;
-  Unit unit = Unit::count;  // of the numbers, as are the two below
-  std::uint64_t min = 0;
-  std::uint64_t max = 0;
-  const char* value = "TEXT";  // of texts, as --help shows it
-};
-
-constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB, kTiB = 1024 * kGiB;
-constexpr std::uint64_t kDayMs = 86'400'000;
-
 std::vector<Row> serve_rows(Options& o) {
   Limits& l = o.limits;
-  return {
+  std::vector<Row> rows{
       {"Listening",
        "host",
        &o.host,
@@ -197,6 +180,8 @@ std::vector<Row> serve_rows(Options& o) {
        kDayMs},
       {"Times", "sweep-ms", &l.sweep_ms, "how often timeouts and ages are looked at", Unit::ms, 1, 60'000},
   };
+  add_nats_rows(rows, o.nats);
+  return rows;
 }
 
 std::vector<Row> pipe_rows(PipeOptions& p) {

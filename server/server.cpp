@@ -14,6 +14,7 @@
 #include <ringfence/record.h>
 
 #include "auth/authenticator.h"
+#include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/server_events.h"
@@ -78,6 +79,8 @@ Server::Server(Options options) : options_(std::move(options)) {
     last_values_ = std::move(last_values).value();
   }
   hub_->set_policies(std::move(policies), last_values_.get());
+  if (options_.nats.enabled()) nats_ = std::make_unique<NatsService>(options_.nats, ledger_, events_.get());
+  services_.nats = nats_.get();
   if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();
   http_ = std::make_unique<HttpService>(options_, ledger_, services_, channel_log_.get());
   if (channel_log_) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));
@@ -90,6 +93,13 @@ Server::Server(Options options) : options_(std::move(options)) {
 
 void Server::start() {
   INVARIANT(shards_.empty());
+  if (nats_) {
+    // Without a broker it starts all the same, and says so; but wrong credentials are a wrong option.
+    nats_->start();
+    nats_->wait_connected(std::chrono::steady_clock::now() +
+                          std::chrono::milliseconds(options_.nats.connect_timeout_ms));
+    if (nats_->refused_credentials()) throw std::runtime_error(nats_->reason());
+  }
   std::vector<Shard*> shards;
   {
     const std::lock_guard lock(shards_mutex_);

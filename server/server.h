@@ -9,7 +9,7 @@
 //          events, tasks: any thread. Handlers run on the event bus's thread, one at a time.
 // Bounds   those of Options::limits; start() refuses a configuration whose worst case is above memory_budget_bytes.
 // Errors   the constructor and start() throw: UsageError (check_options, the memory budget, with a table), or
-//          std::runtime_error with one line (the port is in use).
+//          std::runtime_error with one line (the port is in use, the broker refuses the credentials).
 #pragma once
 
 #include <atomic>
@@ -45,6 +45,7 @@ class ChannelLog;
 class HttpService;
 class LastValues;
 class Listener;
+class NatsService;
 class Shard;
 
 class Server {
@@ -87,6 +88,7 @@ class Server {
   Authenticator& auth() noexcept { return *auth_; }
   CacheManager& caches() noexcept { return *caches_; }
   ConnectionManager& connections() noexcept { return *connections_; }
+  NatsService* nats() noexcept { return nats_.get(); }  // null without --nats
   const Ledger& ledger() const noexcept { return ledger_; }
   const Options& options() const noexcept { return options_; }
 
@@ -98,6 +100,7 @@ class Server {
   ShutdownLeft stop_connections(const ShutdownDeadline& by);
   ShutdownLeft stop_periodic(const ShutdownDeadline& by);
   ShutdownLeft stop_tasks(const ShutdownDeadline& by);
+  ShutdownLeft stop_nats(const ShutdownDeadline& by);
   ShutdownLeft stop_events(const ShutdownDeadline& by);
   ShutdownLeft stop_caches(const ShutdownDeadline& by);
 
@@ -116,6 +119,7 @@ class Server {
   std::unique_ptr<Authenticator> auth_;
   Services services_;
   std::unique_ptr<ConnectionManager> connections_;
+  std::unique_ptr<NatsService> nats_;
   std::unique_ptr<HttpService> http_;
   std::mutex shards_mutex_;  // for hasten() against start() and wait()
   std::vector<std::unique_ptr<Shard>> shards_;

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "auth/authenticator.h"
+#include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/server_events.h"
@@ -23,6 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kHandlersLimit{1'000};
 constexpr milliseconds kPeriodicLimit{2'000};
+constexpr milliseconds kBrokerLimit{2'000};
 constexpr milliseconds kEventsLimit{1'000};
 constexpr milliseconds kCachesLimit{100};
 
@@ -49,6 +51,7 @@ void Server::plan_shutdown() {
   plan_.add("connections", clients_limit, [this](const auto& by) { return stop_connections(by); });
   plan_.add("periodic tasks", kPeriodicLimit, [this](const auto& by) { return stop_periodic(by); });
   plan_.add("tasks", TaskRegistry::kShutdownLimit, [this](const auto& by) { return stop_tasks(by); });
+  if (nats_) plan_.add("broker", kBrokerLimit, [this](const auto& by) { return stop_nats(by); });
   plan_.add("event bus", kEventsLimit, [this](const auto& by) { return stop_events(by); });
   plan_.add("caches", kCachesLimit, [this](const auto& by) { return stop_caches(by); });
 }
@@ -80,6 +83,13 @@ ShutdownLeft Server::stop_tasks(const ShutdownDeadline& by) {
   tasks_io_->stop();
   tasks_thread_.join();
   return left;
+}
+
+ShutdownLeft Server::stop_nats(const ShutdownDeadline& by) {
+  const NatsLeft left = nats_->disconnect(by.until, by.hastened);
+  if (left.sum() == 0) return {};
+  return {left.sum(), std::to_string(left.subscriptions) + " subscriptions, " + std::to_string(left.pending) +
+                          " messages not sent, " + std::to_string(left.requests) + " requests without an answer"};
 }
 
 ShutdownLeft Server::stop_events(const ShutdownDeadline& by) {

@@ -11,6 +11,7 @@ class CacheManager;
 class ConnectionManager;
 class EventBus;
 class Hub;
+class NatsService;
 class TaskRegistry;
 
 struct Services {
@@ -21,6 +22,8 @@ struct Services {
   Hub* hub = nullptr;
   ConnectionManager* connections = nullptr;
   Authenticator* auth = nullptr;
+  // Null without --nats.
+  NatsService* nats = nullptr;
 };
 
 }  // namespace ringfence

@@ -22,7 +22,6 @@ struct NatsOptions {
   std::string user, password;  // or in the URL
   std::string token;
   std::string credentials;  // file: a JWT and its seed (.creds)
-  std::string nkey_seed;    // file: a seed; the public key is read from it
   bool tls = false;         // also without a tls:// URL
   std::string tls_ca, tls_cert, tls_key;
   std::string tls_host;  // what the certificate must be for, if it is not the URL's host

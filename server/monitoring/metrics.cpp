@@ -7,6 +7,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/event_stats.h"
@@ -187,6 +188,43 @@ void add_caches(Page& page, const CacheManager& caches) {
   each([](const CacheStats& stats) { return stats.expired; });
 }
 
+void add_broker(Page& page, const NatsStats& stats) {
+  page.gauge("broker_state", "1 for the state of the connection to the broker, 0 for the others.");
+  for (std::size_t i = 0; i < kNatsStateCount; ++i) {
+    const auto state = static_cast<NatsState>(i);
+    page.add(stats.state == state ? 1 : 0, label("state", nats_state_name(state)));
+  }
+  page.counter("broker_connects", "Connections made to the broker.").add(stats.connects);
+  page.counter("broker_connect_failures", "Tries that failed.").add(stats.connect_failures);
+  page.counter("broker_disconnects", "Connections lost.").add(stats.disconnects);
+  page.counter("broker_circuit_opened", "How often the stream did not answer so many publishes in a row.")
+      .add(stats.circuit_opened);
+  page.counter("broker_published", "Messages handed to the connection.").add(stats.published);
+  page.counter("broker_published_bytes", "Bytes of their data.").add(stats.published_bytes);
+  page.counter("broker_received", "Messages from the broker.").add(stats.received);
+  page.counter("broker_received_bytes", "Bytes of their data.").add(stats.received_bytes);
+  page.counter("broker_refused", "Messages that were not taken to be sent, by reason.")
+      .add(stats.refused_overloaded, label("reason", "overloaded"))
+      .add(stats.refused_too_large, label("reason", "message_too_large"))
+      .add(stats.refused_unavailable, label("reason", "broker_unavailable"));
+  page.counter("broker_requests", "Requests to the broker, and to back ends behind it.").add(stats.requests);
+  page.counter("broker_request_timeouts", "Those without an answer.").add(stats.request_timeouts);
+  page.counter("broker_request_failures", "Those that could not be sent, or that nobody took.")
+      .add(stats.request_failures);
+  page.gauge("broker_requests_waiting", "Requests that wait for an answer.").add(stats.requests_waiting);
+  page.gauge("broker_pending", "Messages that wait to be sent.").add(stats.pending);
+  page.gauge("broker_failed_batch", "Those of them that the connection did not take.").add(stats.failed_batch);
+  page.counter("broker_retries", "Tries again after that.").add(stats.retries);
+  page.gauge("broker_dead_letters_kept", "Messages that could not be sent and are kept.").add(stats.dead_letters);
+  page.counter("broker_dead_letters", "Messages that could not be sent.").add(stats.dead_letters_total);
+  page.counter("broker_reads_paused", "How often the broker was not read from, as handlers were behind.")
+      .add(stats.reads_paused);
+  page.gauge("broker_subscriptions", "Subscriptions at the broker.").add(stats.subscriptions);
+  page.counter("broker_subscribed", "Subscriptions made.").add(stats.subscribed_total);
+  page.counter("broker_unsubscribed", "Subscriptions ended.").add(stats.unsubscribed_total);
+  page.counter("broker_handler_failures", "Handlers of messages that threw.").add(stats.handler_failures);
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricsSources& from) {
@@ -199,6 +237,7 @@ std::string metrics_text(const MetricsSources& from) {
   add_events(page, from.services.events->stats());
   add_tasks(page, from.services.tasks->stats());
   add_caches(page, *from.services.caches);
+  if (from.services.nats) add_broker(page, from.services.nats->stats());
   return page.text();
 }
 

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/event_stats.h"
@@ -56,8 +57,12 @@ std::string MonitoringApi::health_json() const {
   Json refused = Json::object();
   for (std::size_t i = 0; i < kErrorCount; ++i)
     if (stats.refused[i] > 0) refused[std::string(error_code(static_cast<Error>(i)))] = stats.refused[i];
-  return Json{
-      {"status", http_.stopping() ? "stopping" : "ok"},
+  // Without its broker a server serves whom it has, but knows nothing of the others.
+  Json degraded = Json::array();
+  if (const NatsService* const nats = services_.nats; nats && nats->state() != NatsState::connected)
+    degraded.push_back("broker " + std::string(nats_state_name(nats->state())) + ": " + nats->reason());
+  Json health{
+      {"status", http_.stopping() ? "stopping" : degraded.empty() ? "ok" : "degraded"},
       {"version", RINGFENCE_VERSION},
       {"uptime_s", static_cast<double>(up.count()) / 1000},
       {"threads", services_.hub->shards()},
@@ -91,8 +96,9 @@ std::string MonitoringApi::health_json() const {
         {"timeouts", get(http_.counters().timeouts)},
         {"connections_refused", get(http_.counters().refused)},
         {"accept_errors", get(http_.counters().accept_errors)}}},
-  }
-      .dump();
+  };
+  if (!degraded.empty()) health["degraded"] = std::move(degraded);
+  return health.dump();
 }
 
 std::string MonitoringApi::ledger_json() const {

@@ -1,0 +1,316 @@
+// NatsService when the broker dies, stands still, says no, or is not there.
+#include <atomic>
+#include <mutex>
+
+#include "bus/nats_service.h"
+#include "support/catch.h"
+#include "support/nats.h"
+
+using namespace ringfence;
+using namespace ringfence::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string create_stream(const std::string& name, const std::string& subjects, const std::string& more = "") {
+  return R"({"name":")" + name + R"(","subjects":[")" + subjects + R"("],"storage":"memory")" + more + "}";
+}
+
+struct Acks {
+  NatsService::AckHandler handler() {
+    return [this](const NatsAck& ack) {
+      const std::lock_guard lock(mutex);
+      all.push_back(ack);
+    };
+  }
+  std::size_t count() {
+    const std::lock_guard lock(mutex);
+    return all.size();
+  }
+  std::mutex mutex;
+  std::vector<NatsAck> all;
+};
+
+// What the service told of its states, in order.
+struct States {
+  States(Ledger& ledger) : bus(ledger, {}) {
+    bus.start();
+    owner = std::make_unique<EventOwner>(bus.owner("test").value());
+    kept = bus.subscribe<NatsStateChanged>(
+                  [this](const NatsStateChanged& event) {
+                    const std::lock_guard lock(mutex);
+                    told += std::string(told.empty() ? "" : " ") + std::string(nats_state_name(event.to));
+                  },
+                  *owner)
+               .value();
+  }
+  bool ends_with(const std::string& text) {
+    return eventually([&] {
+      const std::lock_guard lock(mutex);
+      return told.ends_with(text);
+    });
+  }
+  EventBus bus;
+  std::unique_ptr<EventOwner> owner;
+  EventSubscription kept;
+  std::mutex mutex;
+  std::string told;
+};
+
+}  // namespace
+
+TEST_CASE("NatsService: a broker that is killed and started again loses nothing that was waiting, and doubles nothing",
+          "[nats_faults]") {
+  NatsBroker broker;
+  Ledger ledger;
+  States states(ledger);
+  Nats it(broker.url(), {}, &states.bus);
+  Received received;
+  auto kept = it.subscribe("test.a", received.handler(), "test");
+  it.flush();
+  CHECK(states.ends_with("connecting connected"));
+  for (int round = 0; round < 3; ++round) {
+    broker.kill();
+    REQUIRE(
+        eventually([&] { return it->state() == NatsState::reconnecting || it->state() == NatsState::circuit_open; }));
+    CHECK(it->reason() != "");
+    const std::size_t before = received.count();
+    std::size_t taken = 0;  // refused, and told so, once the circuit is open
+    for (std::size_t i = 0; i < 10; ++i)
+      if (it->publish({.subject = "test.a", .data = std::to_string(taken)}).ok()) ++taken;
+    broker.start();
+    REQUIRE(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+    CHECK(it->reason() == "");
+    REQUIRE(received.wait_for(before + taken));
+    it.flush();
+    CHECK(received.count() == before + taken);
+    for (std::size_t i = 0; i < taken; ++i) CHECK(received.at(before + i) == "test.a " + std::to_string(i));
+    CHECK(states.ends_with("connected"));
+  }
+  const NatsStats stats = it->stats();
+  CHECK(stats.connects == 4);
+  CHECK(stats.disconnects == 3);
+  CHECK(broker.look("/subsz")["num_subscriptions"] ==
+        NatsBroker().look("/subsz")["num_subscriptions"].get<std::size_t>() + 2);
+}
+
+TEST_CASE("NatsService tries so many times with a rising wait, then the circuit is open, and it comes back by itself",
+          "[nats_faults]") {
+  NatsBroker broker;
+  broker.kill();
+  Ledger ledger;
+  States states(ledger);
+  Nats it(broker.url(), [](NatsOptions& options) { options.reconnects_max = 3; }, &states.bus, false);
+  it->start();
+  CHECK(states.ends_with("connecting circuit_open"));
+  CHECK(it->stats().connect_failures >= 3);
+  CHECK(it->reason().find("nothing listens there") != std::string::npos);
+  CHECK(it->publish({.subject = "a", .data = ""}).error() == Error::broker_unavailable);
+  CHECK(it.ask("a", "").result.error() == Error::broker_unavailable);
+  CHECK(it->stats().refused_unavailable == 2);
+  broker.start();
+  CHECK(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+  CHECK(it->publish({.subject = "a", .data = ""}).ok());
+}
+
+TEST_CASE("NatsService gives up a connect at its time limit", "[nats_faults]") {
+  NatsBroker broker;
+  broker.pause();
+  Nats it(broker.url(), [](NatsOptions& options) { options.connect_timeout_ms = 100; }, nullptr, false);
+  it->start();
+  REQUIRE(eventually([&] { return it->stats().connect_failures >= 2; }));
+  CHECK(it->reason().find("no answer in time") != std::string::npos);
+  broker.go_on();
+  CHECK(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+}
+
+TEST_CASE("NatsService: wrong credentials are one clear line, and are tried as seldom as can be", "[nats_faults]") {
+  NatsBroker broker({"--user", "ringfence", "--pass", "right"});
+  for (const bool in_url : {true, false}) {
+    Nats it(
+        broker.url(in_url ? "ringfence:wrong" : ""),
+        [&](NatsOptions& options) {
+          options.reconnect_max_ms = 60'000;
+          if (!in_url) options.user = "ringfence", options.password = "wrong";
+        },
+        nullptr, false);
+    it->start();
+    CHECK_FALSE(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+    CHECK(it->refused_credentials());
+    CHECK(eventually([&] { return it->state() == NatsState::circuit_open; }));
+    CHECK(it->reason().find("credentials") != std::string::npos);
+    CHECK(it->reason().find("wrong") == std::string::npos);
+    CHECK(it->reason().find('\n') == std::string::npos);
+    CHECK(it->stats().connect_failures == 1);
+  }
+  Nats right(broker.url("ringfence:right"));
+  CHECK(right->stats().server == broker.url());
+  Nats also(broker.url(), [](NatsOptions& options) { options.user = "ringfence", options.password = "right"; });
+}
+
+TEST_CASE("NatsService: a broker that stands still fills what is bounded and no more, then all goes on in order",
+          "[nats_faults]") {
+  NatsBroker broker;
+  Nats it(broker.url(), [](NatsOptions& options) {
+    options.pending_bytes = 2 << 20;
+    options.pending_max = 500;
+    options.buffer_bytes = 64 * 1024;
+    options.ping_interval_ms = 60'000;  // it stays connected
+  });
+  Nats other(broker.url());
+  Received received;
+  auto kept = other.subscribe("test.a", received.handler(), "test");
+  other.flush();
+  broker.pause();
+  std::size_t taken = 0;
+  const std::string filler(10'000, 'x');
+  // The kernel's buffers take some megabytes, then ours fill, then it is said.
+  for (int tries = 0; tries < 100'000; ++tries) {
+    const auto published = it->publish({.subject = "test.a", .data = std::to_string(taken) + " " + filler});
+    if (published.ok()) {
+      ++taken;
+    } else {
+      REQUIRE(published.error() == Error::overloaded);
+      const NatsStats stats = it->stats();
+      // Full, and nothing moves any longer.
+      std::this_thread::sleep_for(2ms);
+      if (it->stats().published == stats.published && stats.pending_bytes > (2 << 20) - 12'000) break;
+    }
+  }
+  const NatsStats full = it->stats();
+  CHECK(full.refused_overloaded > 0);
+  CHECK(full.pending_bytes <= 2 << 20);
+  for (const LedgerRow& row : it.ledger().rows()) CHECK(row.used_bytes <= row.capacity_bytes);
+  CHECK(it.ask("test.b", std::string(12'000, 'x'), 100).result.error() == Error::overloaded);
+  broker.go_on();
+  REQUIRE(received.wait_for(taken));
+  for (std::size_t i = 0; i < taken; ++i)
+    REQUIRE(received.at(i).substr(7, received.at(i).find(' ', 7) - 7) == std::to_string(i));
+  CHECK(it->stats().pending_bytes == 0);
+}
+
+TEST_CASE("NatsService finds that a broker does not answer its pings, and connects again", "[nats_faults]") {
+  NatsBroker broker;
+  Nats it(broker.url(), [](NatsOptions& options) {
+    options.ping_interval_ms = 50;
+    options.connect_timeout_ms = 200;
+  });
+  broker.pause();
+  CHECK(eventually([&] { return it->state() != NatsState::connected; }));
+  broker.go_on();
+  CHECK(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+  CHECK(it->stats().disconnects >= 1);
+}
+
+TEST_CASE("NatsService: what could not be sent in time is a dead letter, once, and bounded", "[nats_faults]") {
+  NatsBroker broker;
+  Nats it(broker.url(), [](NatsOptions& options) {
+    options.pending_age_ms = 50;
+    options.dead_letters_max = 3;
+    options.reconnects_max = 1'000'000;  // it goes on accepting
+  });
+  broker.kill();
+  REQUIRE(eventually([&] { return it->state() == NatsState::reconnecting; }));
+  for (int i = 0; i < 5; ++i) REQUIRE(it->publish({.subject = "test.a", .data = std::to_string(i)}).ok());
+  const auto asked = it.ask("test.b", "question");  // who waits is told, so it is no dead letter
+  CHECK(asked.result.error() == Error::broker_unavailable);
+  REQUIRE(eventually([&] { return it->stats().dead_letters_total == 5; }));
+  CHECK(it->stats().dead_letters == 3);
+  CHECK(it->stats().dead_letters_evicted == 2);
+  const auto letters = it->take_dead_letters(10);
+  REQUIRE(letters.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(letters[i].message.data == std::to_string(i + 2));
+  CHECK(letters[0].reason == "it could not be sent in time");
+  CHECK(it->take_dead_letters(10).empty());
+  broker.start();
+  REQUIRE(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+  it.flush();
+  CHECK(it->stats().dead_letters_total == 5);
+  CHECK(it->stats().published == 0 + it->stats().requests - 1);  // none of them is sent after all
+}
+
+TEST_CASE("NatsService: JetStream's acknowledgement has the seq, says what is a duplicate, and why it refuses",
+          "[nats_faults]") {
+  NatsBroker broker({}, true);
+  Nats it(broker.url());
+  REQUIRE(it.ask("$JS.API.STREAM.CREATE.S", create_stream("S", "s.>", R"(,"max_msgs":3,"discard":"new")")).result.ok());
+  Acks acks;
+  for (int i = 0; i < 2; ++i)
+    REQUIRE(
+        it->publish_acked({.subject = "s.a", .data = "x", .headers = {{"Nats-Msg-Id", "same"}}}, acks.handler()).ok());
+  for (int i = 0; i < 3; ++i) REQUIRE(it->publish_acked({.subject = "s.a", .data = "x"}, acks.handler()).ok());
+  REQUIRE(eventually([&] { return acks.count() == 5; }));
+  CHECK(acks.all[0].seq.value() == 1);
+  CHECK_FALSE(acks.all[0].duplicate);
+  CHECK(acks.all[1].seq.value() == 1);
+  CHECK(acks.all[1].duplicate);
+  CHECK(acks.all[2].seq.value() == 2);
+  CHECK(acks.all[3].seq.value() == 3);
+  CHECK(acks.all[4].seq.error() == Error::broker_refused);
+  CHECK(acks.all[4].text.find("maximum messages") != std::string::npos);
+  CHECK(it->state() == NatsState::connected);  // an answer that says no is an answer
+}
+
+TEST_CASE("NatsService: a stream that does not answer opens the circuit, which closes when JetStream is there again",
+          "[nats_faults]") {
+  NatsBroker broker({}, true);
+  Ledger ledger;
+  States states(ledger);
+  Nats it(broker.url(), [](NatsOptions& options) { options.circuit_open_ms = 200; }, &states.bus);
+  CHECK(states.ends_with("connected"));
+  Acks acks;
+  for (std::size_t i = 0; i < 5; ++i) {
+    REQUIRE(it->publish_acked({.subject = "no.stream", .data = "x"}, acks.handler()).ok());
+    REQUIRE(eventually([&] { return acks.count() == i + 1; }));
+    CHECK(acks.all[i].seq.error() == Error::broker_unavailable);
+  }
+  CHECK(it->publish_acked({.subject = "no.stream", .data = "x"}, acks.handler()).error() == Error::broker_unavailable);
+  CHECK(states.ends_with("circuit_open degraded connected"));
+  CHECK(it->stats().circuit_opened == 1);
+  CHECK(acks.count() == 5);
+}
+
+TEST_CASE("NatsService: a connection that is lost tells each request that waits, once", "[nats_faults]") {
+  NatsBroker broker;
+  Nats it(broker.url());
+  auto deaf = it.subscribe("test.deaf", [](NatsMessage&) {}, "test");
+  it.flush();
+  Acks acks;
+  const std::uint64_t sent = it->stats().published;
+  for (int i = 0; i < 10; ++i) REQUIRE(it->publish_acked({.subject = "test.deaf", .data = "x"}, acks.handler()).ok());
+  REQUIRE(eventually([&] { return it->stats().published == sent + 10; }));
+  broker.kill();
+  REQUIRE(eventually([&] { return acks.count() == 10; }));
+  for (const NatsAck& ack : acks.all) CHECK(ack.seq.error() == Error::broker_timeout);
+  broker.start();
+  REQUIRE(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+  it.flush();
+  CHECK(acks.count() == 10);
+  CHECK(it->stats().circuit_opened == 0);  // a lost connection is not a stream that fails
+}
+
+TEST_CASE("NatsService is degraded while somebody says so, with the reason", "[nats_faults]") {
+  NatsBroker broker;
+  Nats it(broker.url());
+  it->set_degraded("stream", "it has other settings");
+  CHECK(eventually([&] { return it->state() == NatsState::degraded; }));
+  CHECK(it->reason() == "stream: it has other settings");
+  it->set_degraded("stream", "");
+  CHECK(eventually([&] { return it->state() == NatsState::connected; }));
+  CHECK(it->reason() == "");
+}
+
+TEST_CASE("NatsService ends at once when it is hastened, and says what is left", "[nats_faults]") {
+  NatsBroker broker;
+  Nats it(broker.url());
+  broker.pause();
+  // More than the sockets take.
+  std::size_t taken = 0;
+  while (it->publish({.subject = "test.a", .data = std::string(100'000, 'x')}).ok() || it->stats().pending < 50)
+    ++taken;
+  const auto before = std::chrono::steady_clock::now();
+  const NatsLeft left = it->disconnect(before + 60s, [] { return true; });
+  CHECK(std::chrono::steady_clock::now() - before < 20s);
+  CHECK(left.pending > 0);
+  CHECK(it->stats().dead_letters_total == left.pending);
+}
