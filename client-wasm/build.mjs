@@ -1,12 +1,14 @@
 // Builds the package into dist/: node build.mjs. Takes the WASM from ../build/wasm/client-wasm, or RINGFENCE_WASM_DIR.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 import { minifySync } from 'oxc-minify';
+
+import { unexportTable } from './unexport_table.mjs';
 
 // One line an entry of package.json's exports.
 const ENTRIES = [
@@ -32,13 +34,15 @@ if (!existsSync(wasm) || !existsSync(glue)) {
   process.exit(1);
 }
 
+const wasmBytes = unexportTable(readFileSync(wasm));
+
 // The WASM as a module of base64, for ./inline.
 const wasmBase64 = {
   name: 'wasm-base64',
   setup(build) {
     build.onResolve({ filter: /^ringfence-wasm-base64$/ }, () => ({ path: wasm, namespace: 'base64' }));
     build.onLoad({ filter: /.*/, namespace: 'base64' }, () => ({
-      contents: `export default ${JSON.stringify(readFileSync(wasm).toString('base64'))}`,
+      contents: `export default ${JSON.stringify(wasmBytes.toString('base64'))}`,
     }));
   },
 };
@@ -63,7 +67,7 @@ await build({
   define: { 'process.env.NODE_ENV': 'process.env.NODE_ENV' }, // the user's bundler decides
   logLevel: 'warning',
 });
-copyFileSync(wasm, join(dist, 'core.wasm'));
+writeFileSync(join(dist, 'core.wasm'), wasmBytes);
 // Once more: it folds what esbuild leaves, and that is 4 % of the main entry. Not where bundlers look for a literal address:
 // it writes strings as templates.
 for (const name of readdirSync(dist).filter((file) => file.endsWith('.js'))) {

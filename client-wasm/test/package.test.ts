@@ -105,6 +105,11 @@ describe('the package', () => {
     expect(out.trim()).toBe('asm ringfence');
   });
 
+  it('exports no table, which would make queryObjects of the DevTools hang', () => {
+    const module = new WebAssembly.Module(readFileSync(join(folder, 'node_modules/ringfence/dist/core.wasm')));
+    expect(new Set(WebAssembly.Module.exports(module).map(({ kind }) => kind))).toEqual(new Set(['function']));
+  });
+
   it('gives hooks that are marked for the client, with React from the user', () => {
     for (const name of ['react']) {
       const from = dirname(require.resolve(`${name}/package.json`));
