@@ -3,8 +3,8 @@
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 import type { Client, Store, History } from 'ringfence';
 
-const kChromium = process.env['RINGFENCE_CHROMIUM'] ?? '/usr/bin/chromium';
-const kArgs = [
+export const kChromium = process.env['RINGFENCE_CHROMIUM'] ?? '/usr/bin/chromium';
+export const kArgs = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
