@@ -79,8 +79,8 @@ function bytesOf(source: BufferSource): Uint8Array<ArrayBuffer> {
 }
 
 async function readFile(address: string): Promise<Uint8Array<ArrayBuffer>> {
-  // Not to be resolved by a bundler: only Node gets here.
-  const module = 'node:fs/promises';
+  // Not to be resolved by a bundler, nor made a constant by a minifier: only Node gets here.
+  const module = address.startsWith('file:') ? 'node:fs/promises' : address;
   try {
     const fs = (await import(/* @vite-ignore */ /* webpackIgnore: true */ module)) as typeof import('node:fs/promises');
     const bytes = await fs.readFile(new URL(address));

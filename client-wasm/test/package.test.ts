@@ -301,6 +301,7 @@ describe('the sources', () => {
     for (const name of readdirSync(join(root, 'dist')).filter((file) => file.endsWith('.js'))) {
       const text = readFileSync(join(root, 'dist', name), 'utf8');
       expect([name, /\beval\(|new Function\(/.test(text)]).toEqual([name, false]);
+      expect([name, /import\(["'`]node:/.test(text)]).toEqual([name, false]); // webpack would stop at it
       if (name !== 'index.js') expect([name, /import\.meta/.test(text)]).toEqual([name, false]);
     }
   });
