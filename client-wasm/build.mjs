@@ -16,6 +16,7 @@ const ENTRIES = [
   'react',
   'zustand',
   'persist',
+  'worker',
   'inline',
   'testing',
   'devtools',
@@ -49,13 +50,10 @@ const wasmBase64 = {
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
-await build({
+const shared = {
   absWorkingDir: here,
-  entryPoints: ENTRIES.map((name) => `src/${name}.ts`),
   outdir: dist,
   bundle: true,
-  splitting: true, // one copy of each class, whichever entries a page uses
-  format: 'esm',
   target: 'es2022',
   minify: true,
   keepNames: false,
@@ -66,7 +64,15 @@ await build({
   plugins: [wasmBase64],
   define: { 'process.env.NODE_ENV': 'process.env.NODE_ENV' }, // the user's bundler decides
   logLevel: 'warning',
+};
+await build({
+  ...shared,
+  entryPoints: ENTRIES.map((name) => `src/${name}.ts`),
+  splitting: true, // one copy of each class, whichever entries a page uses
+  format: 'esm',
 });
+// The worker's script is one file that imports nothing: a bundler may take it as a module or as a classic script.
+await build({ ...shared, entryPoints: ['src/worker_thread.ts'], format: 'iife' });
 writeFileSync(join(dist, 'core.wasm'), wasmBytes);
 // Once more: it folds what esbuild leaves, and that is 4 % of the main entry. Not where bundlers look for a literal address:
 // it writes strings as templates.
@@ -83,7 +89,7 @@ for (const name of readdirSync(dist).filter((file) => file.endsWith('.js'))) {
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', join(here, 'tsconfig.build.json')], { stdio: 'inherit' });
 // The declarations name the generated modules nowhere that a user sees; what is left of them is internal.
-for (const file of ['core.wasm', ...ENTRIES.flatMap((name) => [`${name}.js`, `${name}.d.ts`])])
+for (const file of ['core.wasm', 'worker_thread.js', ...ENTRIES.flatMap((name) => [`${name}.js`, `${name}.d.ts`])])
   if (!existsSync(join(dist, file))) throw new Error(`${file} is missing in dist`);
 const react = join(dist, 'react.js');
 const code = readFileSync(react, 'utf8');

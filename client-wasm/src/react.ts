@@ -17,6 +17,7 @@ import { Backfill, type BackfillSnapshot, EMPTY_BACKFILL } from './backfill.js';
 import { checkInteger } from './check.js';
 import type {
   Client,
+  ConnectionSource,
   ConnectionState,
   Handle,
   History,
@@ -25,10 +26,12 @@ import type {
   Snapshot,
   Store,
   SubscribeOptions,
+  SubscriptionSource,
   View,
   ViewSelector,
   ViewSnapshot,
   Window,
+  WindowSource,
 } from './types.js';
 import { EMPTY_SNAPSHOT, WINDOW_ROWS_MAX } from './window.js';
 
@@ -89,7 +92,7 @@ export interface Selection<T, R> {
 }
 
 // The whole history, unless something is asked for.
-function useWindow<T>(history: History<T> | undefined, selector: object): Window<T> | undefined {
+function useWindow<T>(history: WindowSource<T> | undefined, selector: object): Window<T> | undefined {
   // By value: an object written in the call is another one in each render.
   const { last, from, to, offset, limit } = selector as Record<string, number | undefined>;
   return useMemo<Window<T> | undefined>(() => {
@@ -110,9 +113,12 @@ function useWindow<T>(history: History<T> | undefined, selector: object): Window
  * ```
  * @throws RangeError for a selector out of its bounds
  */
-export function useHistory<T, R>(history: History<T> | undefined, selector: (Selector | object) & Selection<T, R>): R;
-export function useHistory<T>(history: History<T> | undefined, selector: Selector): Snapshot<T>;
-export function useHistory<T>(history: History<T> | undefined, selector: object): unknown {
+export function useHistory<T, R>(
+  history: WindowSource<T> | undefined,
+  selector: (Selector | object) & Selection<T, R>,
+): R;
+export function useHistory<T>(history: WindowSource<T> | undefined, selector: Selector): Snapshot<T>;
+export function useHistory<T>(history: WindowSource<T> | undefined, selector: object): unknown {
   const { select, isEqual } = selector as Partial<Selection<T, unknown>>;
   const view = useWindow(history, selector);
   const committed = useRef<{ readonly value: unknown } | undefined>(undefined);
@@ -143,7 +149,7 @@ export function useHistory<T>(history: History<T> | undefined, selector: object)
  * const lines = useCount(log);
  * ```
  */
-export function useCount(source: History<unknown> | View<unknown> | undefined): number {
+export function useCount(source: WindowSource<unknown> | View<unknown> | undefined): number {
   const getCount = useMemo(() => {
     if (!source) return getZero;
     if ('count' in source) return () => source.count;
@@ -212,7 +218,7 @@ export function useProjection<S>(projection: Readable<S> | undefined, otherwise:
  * const { status, retryInMs, lastResume } = useConnection();
  * ```
  */
-export function useConnection(client?: Client): ConnectionState {
+export function useConnection(client?: ConnectionSource): ConnectionState {
   const provided = useClient();
   const used = client ?? provided;
   const subscribe = useCallback((listener: () => void) => used?.onState(listener) ?? NOTHING, [used]);
@@ -229,10 +235,10 @@ export function useConnection(client?: Client): ConnectionState {
  * useSubscription('room:1', chat);
  * ```
  */
-export function useSubscription(
-  client: Client | undefined,
+export function useSubscription<H = History<unknown>>(
+  client: SubscriptionSource<H> | undefined,
   channel: string,
-  history: History<unknown> | undefined,
+  history: H | undefined,
   options?: SubscribeOptions,
 ): void;
 export function useSubscription(

@@ -154,6 +154,25 @@ export interface HistoryStats {
   readonly listeners: number;
 }
 
+/** What `useHistory` and `useCount` show: a `History`, or one that lives in a worker (`ringfence/worker`). */
+export interface WindowSource<T = unknown> {
+  /** Rows for `useSyncExternalStore`. @throws RangeError for a selector out of its bounds. */
+  window(selector: Selector): Window<T>;
+  /** Called after changes, once a notification. */
+  subscribe(listener: () => void): Handle;
+}
+
+/** What `useConnection` shows: a `Client`, or one that lives in a worker. */
+export interface ConnectionSource {
+  readonly state: ConnectionState;
+  onState(listener: (state: ConnectionState) => void): Handle;
+}
+
+/** What `useSubscription` asks: a `Client`, or one that lives in a worker, whose histories are of that worker too. */
+export interface SubscriptionSource<H = History<unknown>> {
+  subscribe(channel: string, history: H, options?: SubscribeOptions): Handle;
+}
+
 /** A channel's records in WASM memory. Made by `store.history()`. */
 export interface History<T = unknown> {
   readonly name: string;

@@ -61,6 +61,9 @@ describe('the package', () => {
       './dist/zustand.d.ts',
       './dist/persist.js',
       './dist/persist.d.ts',
+      './dist/worker.js',
+      './dist/worker.d.ts',
+      './dist/worker_thread.js',
     ])
       expect(files).toContain(file);
     expect(files.filter((file) => /\.(cpp|test\.|map$)/.test(file))).toEqual([]);
@@ -174,7 +177,7 @@ describe('the package', () => {
   });
 
   // What a page loads: an entry, the chunks that it imports, and the WASM.
-  it('is small: the main entry with its WASM 48 KB, React 3 KB more, persist 5 KB, gzip', () => {
+  it('is small: the main entry with its WASM 48 KB, React 3 KB more, persist and worker 5 KB each, gzip', () => {
     const dist = join(folder, 'node_modules/ringfence/dist');
     const closure = (entry: string, files = new Set<string>()): Set<string> => {
       if (files.has(entry)) return files;
@@ -192,6 +195,7 @@ describe('the package', () => {
       ['react.js', 3000],
       ['zustand.js', 3000],
       ['persist.js', 5000],
+      ['worker.js', 5000],
     ] as const) {
       const more = [...closure(entry)].filter((file) => !main.has(file));
       expect(more).toContain(entry);
@@ -298,11 +302,17 @@ describe('the sources', () => {
     expect(readFileSync(join(source, 'index.ts'), 'utf8')).toContain("new URL('./core.wasm', import.meta.url)");
     const dist = readFileSync(join(root, 'dist/index.js'), 'utf8');
     expect(dist).toContain('new URL("./core.wasm",import.meta.url)');
+    const worker = readFileSync(join(root, 'dist/worker.js'), 'utf8');
+    expect(worker).toContain('new URL("./core.wasm",import.meta.url)');
+    expect(worker).toContain('new Worker(new URL("./worker_thread.js",import.meta.url),{type:"module"})');
+    // One file, for a classic worker too.
+    expect(readFileSync(join(root, 'dist/worker_thread.js'), 'utf8')).not.toMatch(/^(?:import|export)\b|;export\b/m);
     for (const name of readdirSync(join(root, 'dist')).filter((file) => file.endsWith('.js'))) {
       const text = readFileSync(join(root, 'dist', name), 'utf8');
       expect([name, /\beval\(|new Function\(/.test(text)]).toEqual([name, false]);
       expect([name, /import\(["'`]node:/.test(text)]).toEqual([name, false]); // webpack would stop at it
-      if (name !== 'index.js') expect([name, /import\.meta/.test(text)]).toEqual([name, false]);
+      if (name === 'index.js' || name === 'worker.js') continue;
+      expect([name, /import\.meta/.test(text)]).toEqual([name, false]);
     }
   });
 });

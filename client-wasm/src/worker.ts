@@ -1,0 +1,278 @@
+// ringfence/worker: the socket and the core in a Worker, so that frames never touch the page's own thread; the page gets
+// snapshots of what it shows.
+//
+// Owns     the Worker. Bounds: one message of it on its way, with what is new in the windows shown; the next one comes when the
+//          page has had a frame.
+import type { RingfenceError } from './errors.js';
+import type {
+  ChannelResume,
+  ChannelSubscription,
+  ClientOptions,
+  ClientStats,
+  ConnectionSource,
+  ConnectionState,
+  Handle,
+  HandleCounts,
+  HistoryOptions,
+  HistoryPage,
+  HistoryStats,
+  PageOptions,
+  StoreStats,
+  SubscribeOptions,
+  WindowSource,
+} from './types.js';
+import { fromPlain } from './worker/errors.js';
+import { Link, dispose } from './worker/link.js';
+import type { News, ToPage, WorkerLike } from './worker/messages.js';
+import { RemoteClient } from './worker/remote_client.js';
+import { RemoteHistory } from './worker/remote_history.js';
+
+/** A hidden page gets no frames: this long after a message the next one may come without one. */
+const FRAME_WAIT_MS_MAX = 250;
+
+export interface WorkerStoreOptions {
+  /** As `createStore`: the most WASM memory of the worker. */
+  readonly budget: number | string;
+  /** As `createStore`. */
+  readonly batchBytes?: number | string;
+  /** The address of the WASM, or a compiled module. Default: the `core.wasm` beside the package's own files. */
+  readonly wasm?: string | URL | WebAssembly.Module;
+  /**
+   * Makes the worker, for a bundler that does not know `new Worker(new URL(...))`, or another place: a module or classic worker of
+   * `ringfence/worker_thread.js`. Default: the one beside the package's own files.
+   */
+  readonly worker?: () => Worker;
+  /** Told of what a listener threw, and of a worker that failed (`worker_failed`). Default: `reportError`. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** As `HistoryOptions`; the values that a page pushes cannot go into a worker's history, so nothing about them. */
+export type WorkerHistoryOptions<T = unknown> = Pick<HistoryOptions<T>, 'capacity' | 'bytes' | 'maxAge' | 'decode'>;
+
+/** A history in the worker, for `useHistory` and `useCount`. Made by `WorkerStore.history()`. */
+export interface WorkerHistory<T = unknown> extends WindowSource<T> {
+  readonly name: string;
+  stats(): Promise<HistoryStats>;
+  /** Evicts all records; the place in the channel stays. */
+  clear(): Promise<void>;
+  /** Ends it, here and in the worker. Again: nothing. */
+  end(): void;
+  [Symbol.dispose](): void;
+}
+
+/** A connection in the worker, for `useConnection` and `useSubscription`. What is not said here is as of `Client`. */
+export interface WorkerClient extends ConnectionSource {
+  readonly url: string;
+  /** What `connect()` or `Client.subscribe()` would throw is told to `onError`; the subscription is then `refused`. */
+  subscribe(channel: string, history: WorkerHistory, options?: SubscribeOptions): ChannelSubscription;
+  publish(channel: string, type: string, data: unknown): Promise<{ readonly seq: number }>;
+  history(channel: string, options?: PageOptions): Promise<HistoryPage>;
+  onError(listener: (error: Error) => void): Handle;
+  onResume(listener: (resume: ChannelResume) => void): Handle;
+  stats(): Promise<ClientStats>;
+  cut(): void;
+  check(): void;
+  disconnect(): void;
+  reconnect(): void;
+  end(): void;
+  [Symbol.dispose](): void;
+}
+
+/** What is live on the page's side of a worker. All zero but for what is in use. */
+export interface WorkerHandleCounts {
+  readonly histories: number;
+  /** Selectors that somebody listens to: windows in the worker. */
+  readonly windows: number;
+  readonly listeners: number;
+  readonly clients: number;
+  readonly subscriptions: number;
+  readonly total: number;
+}
+
+/** A store in a worker of its own. Made by `createWorkerStore()`. */
+export interface WorkerStore {
+  /** @throws (rejects) as `Store.history()` throws */
+  history<T = unknown>(name: string, options?: WorkerHistoryOptions<T>): Promise<WorkerHistory<T>>;
+  /** As `connect()`, without what no message can carry; `token` as a function is called on the page. @throws (rejects) as `connect()` throws */
+  connect(
+    url: string | URL,
+    options?: Omit<ClientOptions, 'store' | 'WebSocket' | 'random' | 'timers'>,
+  ): Promise<WorkerClient>;
+  /** Of the page's side. */
+  handles(): WorkerHandleCounts;
+  /** Of the store in the worker; its windows and subscriptions listen there. */
+  stats(): Promise<StoreStats>;
+  /** Of the store in the worker. */
+  workerHandles(): Promise<HandleCounts>;
+  /** Ends every history and client, and terminates the worker, which has a second for it. Again: nothing. */
+  end(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Relative to the page, not to the worker's script. What is no address is the worker's to refuse. */
+function absolute(address: string): string {
+  try {
+    return new URL(address, globalThis.location?.href).href;
+  } catch {
+    return address;
+  }
+}
+
+function report(error: unknown): void {
+  if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
+  else console.error(error);
+}
+
+/** When the page has had a frame; a hidden one, a while later. Returns what forgets it. */
+function afterFrame(run: () => void): () => void {
+  let frame: number | undefined;
+  const forget = (): void => {
+    clearTimeout(timer);
+    if (frame !== undefined) globalThis.cancelAnimationFrame(frame);
+  };
+  const once = (): void => {
+    forget();
+    run();
+  };
+  const timer = setTimeout(once, FRAME_WAIT_MS_MAX);
+  if (typeof globalThis.requestAnimationFrame === 'function') frame = globalThis.requestAnimationFrame(once);
+  return forget;
+}
+
+/** A worker has no document: the page says when it is seen again. */
+function watchVisibility(seen: () => void): () => void {
+  const { document } = globalThis;
+  const changed = (): void => {
+    if (document.visibilityState === 'visible') seen();
+  };
+  document?.addEventListener?.('visibilitychange', changed);
+  return () => document?.removeEventListener?.('visibilitychange', changed);
+}
+
+class WorkerStoreImpl implements WorkerStore {
+  readonly #link: Link;
+  readonly #histories = new Map<number, RemoteHistory<unknown>>();
+  readonly #windows = new Map<number, RemoteHistory<unknown>>(); // by window
+  readonly #clients = new Map<number, RemoteClient>();
+  #forgetFrame: (() => void) | undefined;
+
+  constructor(worker: WorkerLike, onError: (error: unknown) => void) {
+    const failed = (error: RingfenceError): void => {
+      for (const client of this.#clients.values()) client.failed(error);
+      this.#drop(error.message);
+      onError(error);
+    };
+    this.#link = new Link(worker, (message) => this.#receive(message), onError, failed);
+  }
+
+  start({ budget, batchBytes }: WorkerStoreOptions, wasm: string | WebAssembly.Module): Promise<void> {
+    return this.#link.call({ of: 'start', wasm, budget, batchBytes });
+  }
+
+  async history<T = unknown>(name: string, options: WorkerHistoryOptions<T> = {}): Promise<WorkerHistory<T>> {
+    const { decode, ...plain } = options;
+    const id = this.#link.next();
+    await this.#link.call({ of: 'history', history: id, name, options: plain });
+    const history = new RemoteHistory<T>(this.#link, id, name, decode, this.#windows, () => this.#histories.delete(id));
+    this.#histories.set(id, history as unknown as RemoteHistory<unknown>);
+    return history;
+  }
+
+  async connect(
+    url: string | URL,
+    { token, ...options }: Omit<ClientOptions, 'store' | 'WebSocket' | 'random' | 'timers'> = {},
+  ): Promise<WorkerClient> {
+    const id = this.#link.next();
+    const address = absolute(String(url));
+    const client = new RemoteClient(this.#link, id, address, token, watchVisibility, () => this.#clients.delete(id));
+    this.#clients.set(id, client); // its token may be asked for at once
+    const bring = typeof token === 'function' ? true : (token ?? false);
+    try {
+      await this.#link.call({ of: 'connect', client: id, url: address, token: bring, options });
+    } catch (error) {
+      client.end();
+      throw error;
+    }
+    return client as unknown as WorkerClient;
+  }
+
+  handles(): WorkerHandleCounts {
+    const { live } = this.#link;
+    return { ...live, total: Object.values(live).reduce((sum, count) => sum + count, 0) };
+  }
+
+  stats(): Promise<StoreStats> {
+    return this.#link.call({ of: 'store', method: 'stats' });
+  }
+
+  workerHandles(): Promise<HandleCounts> {
+    return this.#link.call({ of: 'store', method: 'handles' });
+  }
+
+  end(): void {
+    if (this.#link.ended) return;
+    this.#link.end();
+    this.#drop('end()');
+  }
+
+  [dispose](): void {
+    this.end();
+  }
+
+  #drop(reason: string): void {
+    this.#forgetFrame?.();
+    for (const client of [...this.#clients.values()]) client.end(reason);
+    for (const history of [...this.#histories.values()]) history.end();
+  }
+
+  #receive(message: ToPage): void {
+    if (message.op === 'askToken') void this.#clients.get(message.client)?.answerToken(message.id);
+    else if (message.op === 'news') this.#take(message);
+  }
+
+  // All of it first, then everybody is told: what a listener reads is of one moment.
+  #take({ windows, states, subscriptions, resumes, errors }: News): void {
+    this.#forgetFrame = afterFrame(() => this.#link.send({ op: 'shown' }));
+    const tell: (() => void)[] = [];
+    for (const news of windows) {
+      const told = this.#windows.get(news.window)?.take(news);
+      if (told) tell.push(told);
+    }
+    for (const [id, state] of subscriptions)
+      for (const client of this.#clients.values()) client.subscription(id, state);
+    for (const [id, state] of states) this.#clients.get(id)?.changed(state as ConnectionState);
+    for (const told of tell) told();
+    for (const [id, resume] of resumes) this.#clients.get(id)?.resumed(resume);
+    for (const [id, error] of errors) this.#clients.get(id)?.failed(fromPlain(error));
+  }
+}
+
+/**
+ * Starts a worker with a store in it: sockets, histories and their memory live there, and the page's thread decodes the rows
+ * that it shows, once a frame. For pages that are busy with other things; without a worker frames cost the page little already.
+ *
+ * ```tsx
+ * const store = await createWorkerStore({ budget: '16 MiB' });
+ * const chat = await store.history<Chat>('chat', { capacity: 1000 });
+ * const client = await store.connect('wss://host/v1/ws');
+ * client.subscribe('room:1', chat, { last: 50 });
+ * const { items } = useHistory(chat, { last: 50 }); // in a component
+ * ```
+ * Needs `worker-src` for the package's own files and `'wasm-unsafe-eval'` under a Content-Security-Policy. Vite and webpack
+ * bundle the worker by themselves.
+ * @throws (rejects) RangeError for a budget out of its bounds
+ * @throws (rejects) WasmLoadError's codes and messages as RingfenceError: `wasm_load`; `worker_failed` if the worker's script does not load
+ */
+export async function createWorkerStore(options: WorkerStoreOptions): Promise<WorkerStore> {
+  const { wasm = new URL('./core.wasm', import.meta.url), onError = report } = options;
+  const worker = options.worker?.() ?? new Worker(new URL('./worker_thread.js', import.meta.url), { type: 'module' });
+  const source = wasm instanceof WebAssembly.Module ? wasm : absolute(String(wasm));
+  const store = new WorkerStoreImpl(worker as WorkerLike, onError);
+  try {
+    await store.start(options, source);
+  } catch (error) {
+    store.end();
+    throw error;
+  }
+  return store;
+}

@@ -1,0 +1,161 @@
+// The page's end of the line to its worker: calls and their answers, listeners, what is live here.
+//
+// Owns     the worker, which it terminates. Bounds: CALLS_MAX calls without an answer, LISTENERS_MAX listeners of a kind.
+import { EndedError, RingfenceError } from '../errors.js';
+import type { Handle } from '../types.js';
+import { fromPlain } from './errors.js';
+import type { Call, ToPage, ToWorker, WorkerLike } from './messages.js';
+
+const CALLS_MAX = 1024;
+const LISTENERS_MAX = 4096;
+const END_MS = 1000;
+
+/** As in handle.ts: nothing of the main entry is loaded here. */
+export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as typeof Symbol.dispose);
+
+interface Waiting {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A function with `end`, `active` (unless `alive` says otherwise) and `Symbol.dispose`; `end` is run once. */
+export function makeHandle(end: () => void, extra: PropertyDescriptorMap = {}, alive = (): boolean => true): Handle {
+  let active = true;
+  const once = (): void => {
+    if (!active) return;
+    active = false;
+    end();
+  };
+  const handle = (): void => once();
+  Object.defineProperties(handle, { active: { get: () => active && alive() }, ...extra });
+  return Object.assign(handle, { end: once, [dispose]: once }) as unknown as Handle;
+}
+
+export class Link {
+  readonly #worker: WorkerLike;
+  readonly #report: (error: unknown) => void;
+  readonly #calls = new Map<number, Waiting>();
+  readonly #failed: (error: RingfenceError) => void;
+  #ids = 0;
+  #ended = false;
+  #endTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What was begun here and has not ended, by kind. */
+  readonly live = { histories: 0, windows: 0, listeners: 0, clients: 0, subscriptions: 0 };
+
+  constructor(
+    worker: WorkerLike,
+    received: (message: ToPage) => void,
+    report: (error: unknown) => void,
+    failed: (error: RingfenceError) => void,
+  ) {
+    this.#worker = worker;
+    this.#report = report;
+    this.#failed = failed;
+    worker.onmessage = ({ data }: MessageEvent) => {
+      const message = data as ToPage;
+      if (message.op === 'ended') return this.#terminate();
+      if (message.op !== 'result') return this.#ended ? undefined : received(message);
+      const waiting = this.#calls.get(message.id);
+      this.#calls.delete(message.id);
+      if (message.error) waiting?.reject(fromPlain(message.error));
+      else waiting?.resolve(message.value as never);
+    };
+    worker.onerror = (event) => this.fail(`the worker failed: ${event.message ?? 'its script did not load'}`);
+    worker.onmessageerror = () => this.fail('a message of the worker could not be read');
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** A number for something. */
+  next(): number {
+    return ++this.#ids;
+  }
+
+  send(message: ToWorker): void {
+    if (!this.#ended) this.#worker.postMessage(message, []);
+  }
+
+  call<Value>(call: Call): Promise<Value> {
+    return new Promise<Value>((resolve, reject) => {
+      if (this.#ended) return reject(new EndedError('worker'));
+      if (this.#calls.size >= CALLS_MAX)
+        return reject(new RingfenceError('too_many_requests', `${CALLS_MAX} calls have no answer yet`));
+      const id = this.next();
+      try {
+        this.#worker.postMessage({ op: 'call', id, call } satisfies ToWorker, []);
+      } catch (cause) {
+        return reject(new TypeError(`not sent: ${String(cause)}`)); // what cannot be cloned
+      }
+      this.#calls.set(id, { resolve, reject });
+    });
+  }
+
+  /** @param ended called when the handle is, unless `drop` has done it */
+  listen<Listener>(listeners: Map<object, Listener>, listener: Listener, ended?: () => void): Handle {
+    if (typeof listener !== 'function') throw new TypeError('listener is not a function');
+    if (listeners.size >= LISTENERS_MAX)
+      throw new RingfenceError('too_many_subscriptions', `there are ${LISTENERS_MAX} listeners already`);
+    const key = {};
+    listeners.set(key, listener);
+    ++this.live.listeners;
+    const end = (): void => {
+      if (!listeners.delete(key)) return;
+      --this.live.listeners;
+      ended?.();
+    };
+    return makeHandle(end, {}, () => listeners.has(key));
+  }
+
+  tell<Value>(listeners: Map<object, (value: Value) => void>, value: Value): void {
+    for (const [key, listener] of [...listeners]) {
+      if (!listeners.has(key)) continue;
+      this.guard(() => listener(value));
+    }
+  }
+
+  guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  drop(listeners: Map<object, unknown>): void {
+    this.live.listeners -= listeners.size;
+    listeners.clear();
+  }
+
+  /** Nothing can come from the worker any more. */
+  fail(why: string): void {
+    if (this.#ended) return;
+    const error = new RingfenceError('worker_failed', why);
+    this.#ended = true;
+    this.#reject(error);
+    this.#terminate();
+    this.#failed(error);
+  }
+
+  /** Lets the worker end what it has, for a second at most, and terminates it. */
+  end(): void {
+    if (this.#ended) return;
+    this.send({ op: 'end' });
+    this.#ended = true;
+    this.#reject(new EndedError('worker'));
+    this.#endTimer = setTimeout(() => this.#terminate(), END_MS);
+  }
+
+  #reject(error: Error): void {
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const { reject } of calls) reject(error);
+  }
+
+  #terminate(): void {
+    clearTimeout(this.#endTimer);
+    this.#worker.onmessage = this.#worker.onerror = this.#worker.onmessageerror = null;
+    this.#worker.terminate();
+  }
+}

@@ -1,0 +1,101 @@
+// What a worker has to tell its page: one message at a time, the next one when the page has shown it.
+//
+// Bounds   one message on its way, whatever happens meanwhile: of a window, a state and a subscription only the latest
+//          counts; resumes and errors wait up to NEWS_MAX each, then the oldest are dropped (errors are counted by the client).
+import type { ChannelResume, ChannelSubscription, ConnectionState } from '../types.js';
+import type { HostPort, News, PlainError, WindowNews } from './messages.js';
+
+const NEWS_MAX = 256;
+
+/** A window that may have changed. */
+export interface Dirty {
+  take(): WindowNews | undefined;
+}
+
+export class Outbox {
+  readonly #port: HostPort;
+  readonly #windows = new Set<Dirty>();
+  readonly #states = new Map<number, ConnectionState>();
+  readonly #subscriptions = new Map<number, ChannelSubscription['state']>();
+  #resumes: (readonly [number, ChannelResume])[] = [];
+  #errors: (readonly [number, PlainError])[] = [];
+  #underWay = false;
+  #scheduled = false;
+
+  constructor(port: HostPort) {
+    this.#port = port;
+  }
+
+  window(window: Dirty): void {
+    this.#windows.add(window);
+    this.#schedule();
+  }
+
+  closed(window: Dirty): void {
+    this.#windows.delete(window);
+  }
+
+  state(client: number, state: ConnectionState): void {
+    this.#states.set(client, state);
+    this.#schedule();
+  }
+
+  subscription(id: number, state: ChannelSubscription['state']): void {
+    this.#subscriptions.set(id, state);
+    this.#schedule();
+  }
+
+  resume(client: number, resume: ChannelResume): void {
+    if (this.#resumes.push([client, resume]) > NEWS_MAX) this.#resumes.shift();
+    this.#schedule();
+  }
+
+  error(client: number, error: PlainError): void {
+    if (this.#errors.push([client, error]) > NEWS_MAX) this.#errors.shift();
+    this.#schedule();
+  }
+
+  /** The page has shown the last message. */
+  shown(): void {
+    this.#underWay = false;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#underWay || this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    if (this.#underWay) return;
+    const windows: WindowNews[] = [];
+    for (const window of this.#windows) {
+      const news = window.take();
+      if (news) windows.push(news);
+    }
+    this.#windows.clear();
+    const news: News = {
+      op: 'news',
+      windows,
+      states: [...this.#states],
+      subscriptions: [...this.#subscriptions],
+      resumes: this.#resumes,
+      errors: this.#errors,
+    };
+    this.#states.clear();
+    this.#subscriptions.clear();
+    this.#resumes = [];
+    this.#errors = [];
+    const { states, subscriptions, resumes, errors } = news;
+    if (windows.length + states.length + subscriptions.length + resumes.length + errors.length === 0) return;
+    this.#underWay = true;
+    this.#port.postMessage(
+      news,
+      windows.map(({ bytes }) => bytes),
+    );
+  }
+}

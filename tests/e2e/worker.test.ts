@@ -1,0 +1,147 @@
+// ringfence/worker in Chromium: built by Vite and served under the strict Content-Security-Policy, and by Vite's dev server.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { build, createServer } from 'vite';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Remote } from './worker/main.tsx';
+import { consecutive, launch, openPage } from './support/browser.ts';
+import { Publisher } from './support/publisher.ts';
+import { TestServer } from './support/server.ts';
+
+declare global {
+  interface Window {
+    remote?: Remote;
+    socketUrl?: string;
+  }
+}
+
+const kRoot = fileURLToPath(new URL('./worker/', import.meta.url));
+
+let files: string;
+let browser: Browser;
+let server: TestServer;
+let publisher: Publisher;
+
+beforeAll(async () => {
+  files = mkdtempSync(join(tmpdir(), 'ringfence-worker-'));
+  await build({
+    root: kRoot,
+    configFile: false,
+    logLevel: 'error',
+    build: { outDir: files, emptyOutDir: true, assetsInlineLimit: 0, target: 'es2022' },
+  });
+  browser = await launch();
+  server = await TestServer.start({ files, args: ['--allow-origin', '*'] });
+  publisher = await Publisher.open(server.socketUrl);
+});
+afterAll(async () => {
+  publisher?.close();
+  await browser?.close();
+  await server?.down();
+  if (files) rmSync(files, { recursive: true, force: true });
+});
+
+const text = (page: Page, id: string) => page.getByTestId(id).textContent();
+const rows = (page: Page) =>
+  page
+    .getByTestId('rows')
+    .locator('li')
+    .allTextContents()
+    .then((texts) => texts.map(Number));
+
+/** Waits until the page shows the record as its newest. */
+async function untilShown(page: Page, seq: number): Promise<void> {
+  await expect.poll(() => rows(page), { timeout: 30_000 }).toEqual(consecutive(Math.max(1, seq - 4), seq));
+}
+
+test('the page shows what its worker holds, and violates nothing', async () => {
+  const { page, problems } = await openPage(browser, server.url);
+  await page.waitForFunction(() => window.remote?.client.state.status === 'open');
+  expect(page.workers()).toHaveLength(1);
+  const last = await publisher.publishMany('worker', 300);
+  await untilShown(page, last);
+  expect([await text(page, 'count'), await text(page, 'newest')]).toEqual(['300', '299']);
+  expect([await text(page, 'status'), await text(page, 'evicted')]).toEqual(['open', '0']);
+
+  // Cut off and back: the worker resumes, and says so.
+  const resumed = page.evaluate(
+    () =>
+      new Promise<string>((resolve) => {
+        const handle = window.remote!.client.onResume(({ text }) => {
+          handle.end();
+          resolve(text);
+        });
+      }),
+  );
+  await page.evaluate(() => window.remote!.client.disconnect());
+  await expect.poll(() => text(page, 'status')).toBe('stopped');
+  const more = await publisher.publishMany('worker', 7);
+  await page.evaluate(() => window.remote!.client.reconnect());
+  expect(await resumed).toBe('replayed 7');
+  await untilShown(page, more);
+
+  // Unmounted, nothing is shown or listened to, here and there; ended, the worker has gone.
+  const atRest = await page.evaluate(async () => {
+    const { store, unmount } = window.remote!;
+    unmount();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return { here: store.handles(), there: await store.workerHandles() };
+  });
+  expect(atRest.here).toMatchObject({ histories: 1, windows: 0, listeners: 0, clients: 1, subscriptions: 0 });
+  expect(atRest.there).toMatchObject({ histories: 1, listeners: 0, routes: 0, subscriptions: 0 });
+  expect(page.workers()).toHaveLength(1);
+  await page.evaluate(() => window.remote!.store.end());
+  await expect.poll(() => page.workers().length).toBe(0);
+  expect(await page.evaluate(() => window.remote!.failures)).toEqual([]);
+  expect(await problems()).toEqual([]);
+  await page.context().close();
+});
+
+test('a page that is busy gets few messages, and is right when it is not', async () => {
+  const { page, problems } = await openPage(browser, server.url);
+  await page.waitForFunction(() => window.remote?.client.state.status === 'open');
+  let last = 0;
+  for (let burst = 0; burst < 10; ++burst) {
+    const publishing = publisher.publishMany('worker', 200);
+    await page.evaluate(() => {
+      const until = performance.now() + 200;
+      while (performance.now() < until);
+    });
+    last = await publishing;
+  }
+  await untilShown(page, last);
+  expect(await page.evaluate(() => window.remote!.history.stats())).toMatchObject({ missed: 0, undecodable: 0 });
+  expect(await problems()).toEqual([]);
+  await page.context().close();
+});
+
+test("Vite's dev server serves the worker too", async () => {
+  const dev = await createServer({
+    root: kRoot,
+    configFile: false,
+    logLevel: 'error',
+    cacheDir: join(files, '.vite'),
+    optimizeDeps: { exclude: ['ringfence'] },
+    server: { host: '127.0.0.1', port: 0, hmr: false },
+  });
+  try {
+    await dev.listen();
+    const address = dev.resolvedUrls!.local[0]!;
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await page.addInitScript((url) => (window.socketUrl = url), server.socketUrl);
+    await page.goto(address);
+    await page.waitForFunction(() => window.remote?.client.state.status === 'open', undefined, { timeout: 60_000 });
+    await untilShown(page, await publisher.publishMany('worker', 5));
+    expect(errors).toEqual([]);
+    await context.close();
+  } finally {
+    await dev.close();
+  }
+});
