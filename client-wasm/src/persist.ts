@@ -137,7 +137,10 @@ class PersistenceImpl implements Persistence {
     const { database, openTimeoutMs } = this.#options;
     try {
       if (!factory) throw new RingfenceError('persist_unavailable', 'there is no IndexedDB here');
-      this.#database = await Database.open(factory, database, openTimeoutMs, () => this.#off());
+      this.#database = await Database.open(factory, database, openTimeoutMs, () => {
+        this.#off();
+        this.#tell(new RingfenceError('persist_unavailable', `database ${database} was closed by the browser`));
+      });
       const free = await this.#lock();
       if (this.#history.ended) throw new EndedError(this.#history.label);
       const { capacity, bytesMax } = this.#history;

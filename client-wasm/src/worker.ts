@@ -154,9 +154,11 @@ class WorkerStoreImpl implements WorkerStore {
   readonly #histories = new Map<number, RemoteHistory<unknown>>();
   readonly #windows = new Map<number, RemoteHistory<unknown>>(); // by window
   readonly #clients = new Map<number, RemoteClient>();
+  readonly #onError: (error: unknown) => void;
   #forgetFrame: (() => void) | undefined;
 
   constructor(worker: WorkerLike, onError: (error: unknown) => void) {
+    this.#onError = onError;
     const failed = (error: RingfenceError): void => {
       for (const client of this.#clients.values()) client.failed(error);
       this.#drop(error.message);
@@ -228,6 +230,7 @@ class WorkerStoreImpl implements WorkerStore {
   #receive(message: ToPage): void {
     if (message.op === 'askToken') void this.#clients.get(message.client)?.answerToken(message.id);
     else if (message.op === 'news') this.#take(message);
+    else if (message.op === 'failed') this.#onError(fromPlain(message.error));
   }
 
   // All of it first, then everybody is told: what a listener reads is of one moment.

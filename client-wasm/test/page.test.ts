@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { connect } from '../src/index.js';
+import { MemoryServer } from '../src/testing.js';
 import { FakeClock, FakeSocket, makeRig, makeStore, subscribedRig } from './support.js';
 
 /** Counts what listens. */
@@ -200,5 +201,31 @@ describe('without a network', () => {
       expect([host, client.state.status]).toEqual([host, host.endsWith('.org') ? 'offline' : 'waiting']);
       store.end();
     }
+  });
+
+  it('nothing is missed over it, with a server in memory', async () => {
+    const server = new MemoryServer();
+    const clock = new FakeClock();
+    const store = makeStore();
+    const client = connect('ws://test/', { store, WebSocket: server.WebSocket, timers: clock });
+    const history = store.history('a');
+    const told: string[] = [];
+    client.onResume(({ text }) => told.push(text));
+    client.subscribe('a', history);
+    await server.settled();
+    server.publish('a', 't', 0);
+    await server.settled();
+    setOnline(false);
+    server.refusing = true;
+    server.dropConnections();
+    for (let n = 1; n <= 5; ++n) server.publish('a', 't', n);
+    clock.advance(120_000);
+    await server.settled();
+    expect(client.state).toMatchObject({ status: 'offline', attempt: 0 });
+    server.refusing = false;
+    setOnline(true);
+    await server.settled();
+    expect([client.state.status, told, history.size]).toEqual(['open', ['replayed 5'], 6]);
+    store.end();
   });
 });

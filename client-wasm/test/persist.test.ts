@@ -205,6 +205,26 @@ describe('persist', () => {
     await leave(first);
   });
 
+  it('writes in idle time', async () => {
+    const idle: (() => void)[] = [];
+    vi.stubGlobal('requestIdleCallback', (run: () => void, options: IdleRequestOptions) => {
+      expect(options.timeout).toBe(1000);
+      idle.push(run);
+    });
+    const one = await page();
+    const feed = one.fed();
+    feed.push(5);
+    await vi.waitFor(() => expect(idle).toHaveLength(1));
+    expect(one.kept.stats().saves).toBe(0);
+    idle[0]?.();
+    await vi.waitFor(() => expect(one.kept.stats().saves).toBe(1));
+    feed.push(5);
+    await vi.waitFor(() => expect(idle).toHaveLength(2));
+    await leave(one);
+    idle[1]?.(); // too late: it has ended
+    expect(one.kept.stats().saves).toBe(2);
+  });
+
   it('keeps histories of one database apart', async () => {
     const store = makeStore();
     for (const [index, name] of ['a', 'ab', 'b'].entries()) {
@@ -480,7 +500,7 @@ describe('a storage that fails', () => {
       const request = indexedDB.deleteDatabase('ringfence'); // as a page of a later version would ask for its own
       request.onsuccess = () => resolve();
     });
-    expect(one.kept.state).toBe('off');
+    expect([one.kept.state, one.codes]).toEqual(['off', ['persist_unavailable']]);
     await one.kept.flush();
     await leave(one);
   });

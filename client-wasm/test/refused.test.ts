@@ -3,7 +3,9 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { ServerError } from '../src/errors.js';
 import '../src/handshake.js'; // so that it is there at once
-import { codesOf, makeRig, subscribedRig } from './support.js';
+import { connect } from '../src/index.js';
+import { MemoryServer } from '../src/testing.js';
+import { FakeClock, codesOf, makeRig, makeStore, subscribedRig } from './support.js';
 
 const limited = (id: unknown, retry_after_ms?: number, code = 'rate_limited') => ({
   op: 'error',
@@ -157,6 +159,58 @@ describe('a subscription that the server ends', () => {
     expect([subscription.state, errors.length]).toEqual(['pending', 0]);
     socket().tell({ op: 'unsubscribed', channel: 'a', reason: 7 });
     expect(codesOf(errors)).toEqual(['bad_message']);
+  });
+});
+
+describe('with a server in memory', () => {
+  const open = () => {
+    const server = new MemoryServer();
+    const store = makeStore();
+    const clock = new FakeClock();
+    const client = connect('ws://test/', { store, WebSocket: server.WebSocket, timers: clock });
+    const codes: unknown[] = [];
+    const listening = client.onError((error) => codes.push(...codesOf([error])));
+    return { server, store, clock, client, codes, listening };
+  };
+
+  it('channels that are refused for now are all there in the end', async () => {
+    const { server, store, clock, client, codes } = open();
+    server.refuseNext('subscribe', 'rate_limited', { retryAfterMs: 300, times: 7 });
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const subscriptions = names.map((name) => client.subscribe(name, store.history(name, SMALL)));
+    await server.settled();
+    expect(server.subscriptions).toBe(0);
+    for (let round = 0; round < 3; ++round) {
+      clock.advance(300);
+      await server.settled();
+    }
+    expect([server.subscriptions, subscriptions.every(({ state }) => state === 'active')]).toEqual([5, true]);
+    expect([client.stats().delayedSubscribes, codes]).toEqual([7, []]);
+    store.end();
+  });
+
+  it('a subscription that the server has ended comes back with the next connection', async () => {
+    const { server, store, clock, client, codes } = open();
+    const history = store.history('a', SMALL);
+    const subscription = client.subscribe('a', history);
+    await server.settled();
+    server.publish('a', 't', 1);
+    await server.settled();
+    server.endSubscriptions('a');
+    await server.settled();
+    expect([subscription.state, codes, server.subscriptions]).toEqual(['refused', ['forbidden'], 0]);
+    server.publish('a', 't', 2);
+    server.dropConnections();
+    clock.advance(1000);
+    await server.settled();
+    expect([subscription.state, history.size]).toEqual(['active', 2]);
+    store.end();
+  });
+
+  it('refuseNext checks what it is given', () => {
+    const server = new MemoryServer();
+    expect(() => server.refuseNext('ping', 'x', { times: 0 })).toThrow(RangeError);
+    expect(() => server.refuseNext('ping', 'x', { retryAfterMs: -1 })).toThrow(RangeError);
   });
 });
 

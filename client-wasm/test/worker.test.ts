@@ -242,6 +242,13 @@ describe('a history in a worker', () => {
     await until(() => expect(store.handles()).toMatchObject({ histories: 0, subscriptions: 0 }));
   });
 
+  it('of which no more windows are shown than may be', async () => {
+    const { chat } = await subscribed();
+    for (let last = 1; last <= 1024; ++last) chat.window({ last }).subscribe(() => undefined);
+    expect(() => chat.window({ last: 1025 }).subscribe(() => undefined)).toThrow(/1024 windows are shown already/);
+    expect((await chat.stats()).listeners).toBe(1025);
+  });
+
   it('isolates a listener that throws', async () => {
     const { server, chat, failures } = await subscribed();
     const window = chat.window({ last: 1 });

@@ -92,6 +92,7 @@ export class MemoryServer {
   readonly #channels = new Map<string, Channel>();
   readonly #sessions = new Map<ServedSocket, Session>();
   readonly #inbox: (() => void)[] = [];
+  readonly #refusals = new Map<string, { code: string; retryAfterMs: number | undefined; times: number }>(); // by op
   #scheduled = false;
   #lives = 0;
   #connections = 0;
@@ -160,6 +161,29 @@ export class MemoryServer {
   evict(channel: string, count: number): void {
     this.#channels.get(channel)?.evict(checkInteger('count', count, 0, Number.MAX_SAFE_INTEGER));
     this.#later(() => undefined);
+  }
+
+  /**
+   * The next `times` messages with this op are refused: `server.refuseNext('subscribe', 'rate_limited', { retryAfterMs: 500 })`.
+   * @throws RangeError for a number out of its bounds (1 to 1,000,000 times; 0 to 86,400,000 ms)
+   */
+  refuseNext(
+    op: string,
+    code: string,
+    { retryAfterMs, times = 1 }: { retryAfterMs?: number; times?: number } = {},
+  ): void {
+    checkInteger('times', times, 1, 1_000_000);
+    if (retryAfterMs !== undefined) checkInteger('retryAfterMs', retryAfterMs, 0, 86_400_000);
+    this.#refusals.set(op, { code, retryAfterMs, times });
+  }
+
+  /** Ends the subscriptions of a channel by itself, as the server does where a refreshed token no longer covers it. */
+  endSubscriptions(channel: string, reason = 'forbidden'): void {
+    const ended = this.#channels.get(channel);
+    this.#later(() => {
+      for (const { socket, cursors } of this.#sessions.values())
+        if (ended && cursors.delete(ended)) socket.tell({ op: 'unsubscribed', channel, reason });
+    });
   }
 
   /** Every connection is lost, as by a network. Histories stay. */
@@ -253,6 +277,12 @@ export class MemoryServer {
   #answer(session: Session, message: Message): void {
     const { id, op } = message;
     const tell = (answer: Message): void => session.socket.tell({ id, ...answer });
+    const refusal = this.#refusals.get(op as string);
+    if (refusal) {
+      if (--refusal.times === 0) this.#refusals.delete(op as string);
+      const { code, retryAfterMs } = refusal;
+      return tell({ op: 'error', code, message: 'refuseNext()', retry_after_ms: retryAfterMs });
+    }
     switch (op) {
       case 'ping':
         return tell({ op: 'pong', time: new Date(this.#clock?.now() ?? Date.now()).toISOString() });

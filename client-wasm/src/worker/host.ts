@@ -18,9 +18,8 @@ import { Outbox } from './outbox.js';
 export type HostOptions = Pick<ClientOptions, 'WebSocket' | 'timers' | 'random'>;
 
 interface Subscribed {
+  readonly history: number;
   readonly handle: ChannelSubscription;
-  /** Tells when its state may be another one: the server's answer is a change of the history. */
-  readonly listener: Registration;
   told: ChannelSubscription['state'];
 }
 
@@ -37,6 +36,8 @@ export class Host {
   readonly #windows = new Map<number, HostWindow>();
   readonly #clients = new Map<number, Client>();
   readonly #subscriptions = new Map<number, Subscribed>();
+  /** Of each history with a subscription, one: the server's answer, which is their state's, is a change of the history. */
+  readonly #listeners = new Map<number, Registration>();
   readonly #tokens = new Map<number, Token>();
   #store: StoreImpl | undefined;
   #tokenIds = 0;
@@ -57,7 +58,11 @@ export class Host {
       case 'open': {
         const history = this.#histories.get(message.history);
         if (!history || history.ended) return; // it has ended meanwhile
-        this.#windows.set(message.window, new HostWindow(message.window, history, message.selector, this.#outbox));
+        try {
+          this.#windows.set(message.window, new HostWindow(message.window, history, message.selector, this.#outbox));
+        } catch (error) {
+          this.#failed(error);
+        }
         return;
       }
       case 'close':
@@ -105,7 +110,12 @@ export class Host {
     if (call.of === 'start') {
       const { wasm, budget, batchBytes } = call;
       const limits = batchBytes === undefined ? { budget } : { budget, batchBytes };
-      this.#store = new StoreImpl(await loadModule(wasm), { ...limits, notify: 'microtask', onLeak: () => undefined });
+      this.#store = new StoreImpl(await loadModule(wasm), {
+        ...limits,
+        notify: 'microtask',
+        onError: (error) => this.#failed(error),
+        onLeak: () => undefined,
+      });
       return undefined;
     }
     const store = this.#store;
@@ -165,8 +175,12 @@ export class Host {
       if (!target) throw new EndedError('client');
       const fed = this.#history(history);
       const handle = target.subscribe(channel, fed, last === undefined ? {} : { last });
-      const listener = fed.listen(() => this.#tellSubscriptions(), `subscription ${channel} of the page`);
-      this.#subscriptions.set(subscription, { handle, listener, told: handle.state });
+      this.#subscriptions.set(subscription, { history, handle, told: handle.state });
+      if (!this.#listeners.has(history))
+        this.#listeners.set(
+          history,
+          fed.listen(() => this.#tellSubscriptions(), 'subscriptions of the page'),
+        );
       this.#outbox.subscription(subscription, handle.state);
     } catch (error) {
       this.#outbox.subscription(subscription, 'refused');
@@ -186,9 +200,17 @@ export class Host {
 
   #unsubscribe(id: number): void {
     const subscribed = this.#subscriptions.get(id);
+    if (!subscribed) return;
     this.#subscriptions.delete(id);
-    subscribed?.listener.end();
-    subscribed?.handle.end();
+    subscribed.handle.end();
+    const { history } = subscribed;
+    for (const other of this.#subscriptions.values()) if (other.history === history) return;
+    this.#listeners.get(history)?.end();
+    this.#listeners.delete(history);
+  }
+
+  #failed(error: unknown): void {
+    this.#post({ op: 'failed', error: toPlain(error) });
   }
 
   #post(message: ToPage): void {

@@ -104,6 +104,8 @@ export interface News {
 export type ToPage =
   | News
   | { readonly op: 'result'; readonly id: number; readonly value: unknown; readonly error: PlainError | undefined }
+  /** Something went wrong that no call and no client is to be told. */
+  | { readonly op: 'failed'; readonly error: PlainError }
   | { readonly op: 'askToken'; readonly id: number; readonly client: number }
   | { readonly op: 'ended' };
 
