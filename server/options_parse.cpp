@@ -162,6 +162,16 @@ std::vector<Row> serve_rows(Options& o) {
       {"Connections", "errors-max", &l.errors_max, "errors of a connection within 10 s before it is closed",
        Unit::count, 1, 1'000'000},
 
+      {"Presence", "presence-members", &l.presence_members_max, "members of a channel", Unit::count, 1, 1'000'000},
+      {"Presence", "presence-members-total", &l.presence_members_total_max,
+       "members of all channels; each connection of a member counts", Unit::count, 1, 100'000'000},
+      {"Presence", "presence-joins", &l.presence_joins_max, "channels that a connection has joined", Unit::count, 1,
+       65535},
+      {"Presence", "presence-watches", &l.presence_watches_max, "connections that are told of a channel's members",
+       Unit::count, 1, 100'000'000},
+      {"Presence", "presence-data-bytes", &l.presence_data_bytes, "what a member says of itself", Unit::bytes, 1,
+       4 * kKiB},
+
       {"Times", "flush-ms", &l.flush_ms, "least time between two flushes under load", Unit::ms, 1, 10'000},
       {"Times", "handshake-timeout-ms", &l.handshake_timeout_ms, "for a request to arrive, and between two of them",
        Unit::ms, 1, kDayMs},

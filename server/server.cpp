@@ -67,6 +67,8 @@ Server::Server(Options options) : options_(std::move(options)) {
   services_.hub = hub_.get();
   connections_ = std::make_unique<ConnectionManager>(options_.limits, ledger_);
   services_.connections = connections_.get();
+  presence_ = std::make_unique<Presence>(options_.limits, ledger_, options_.threads, events_.get());
+  services_.presence = presence_.get();
   auth_ = std::make_unique<Authenticator>(options_.auth, ledger_, *caches_);
   services_.auth = auth_.get();
   auto policies = ChannelPolicies::parse(options_.channel_policies);

@@ -29,6 +29,7 @@
 #include "events/server_events.h"
 #include "realtime/connection_manager.h"
 #include "realtime/hub.h"
+#include "realtime/presence.h"
 #include "services.h"
 #include "shutdown_plan.h"
 #include "tasks/task_registry.h"
@@ -88,6 +89,7 @@ class Server {
   Authenticator& auth() noexcept { return *auth_; }
   CacheManager& caches() noexcept { return *caches_; }
   ConnectionManager& connections() noexcept { return *connections_; }
+  Presence& presence() noexcept { return *presence_; }
   NatsService* nats() noexcept { return nats_.get(); }  // null without --nats
   const Ledger& ledger() const noexcept { return ledger_; }
   const Options& options() const noexcept { return options_; }
@@ -119,6 +121,7 @@ class Server {
   std::unique_ptr<Authenticator> auth_;
   Services services_;
   std::unique_ptr<ConnectionManager> connections_;
+  std::unique_ptr<Presence> presence_;
   std::unique_ptr<NatsService> nats_;
   std::unique_ptr<HttpService> http_;
   std::mutex shards_mutex_;  // for hasten() against start() and wait()

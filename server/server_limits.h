@@ -36,6 +36,12 @@ struct Limits {
   std::uint32_t users_max = 20'000;               // with a connection or in grace
   std::uint32_t user_connections_max = 16;        // of one user
 
+  std::uint32_t presence_members_max = 1'000;         // of a channel
+  std::uint32_t presence_members_total_max = 10'000;  // each connection of a member counts
+  std::uint32_t presence_joins_max = 32;              // channels that a connection has joined
+  std::uint32_t presence_watches_max = 10'000;        // of all connections
+  std::uint32_t presence_data_bytes = 512;            // of what a member says of itself
+
   std::uint32_t message_bytes = 64 * 1024;  // of a message from a client; 16 times it ends the connection
   std::uint32_t frame_bytes = 64 * 1024;    // of records in one message to a client
   std::uint32_t json_depth_max = 10;
@@ -76,7 +82,8 @@ struct Limits {
            idle_timeout_ms > 0 && handshake_timeout_ms > 0 && ping_interval_ms > 0 && dead_after_ms > 0 &&
            write_stall_ms > 0 && write_stall_pressure_ms > 0 && close_timeout_ms > 0 && channel_idle_ms > 0 &&
            shutdown_timeout_ms > 0 && sweep_ms > 0 && events_max > 0 && event_memory_bytes > 0 &&
-           event_subscriptions_max > 0 && tasks_max > 0;
+           event_subscriptions_max > 0 && tasks_max > 0 && presence_members_max > 0 && presence_members_total_max > 0 &&
+           presence_joins_max > 0 && presence_watches_max > 0 && presence_data_bytes > 0 && presence_data_bytes <= 4096;
   }
 };
 

@@ -12,6 +12,7 @@ class ConnectionManager;
 class EventBus;
 class Hub;
 class NatsService;
+class Presence;
 class TaskRegistry;
 
 struct Services {
@@ -22,6 +23,7 @@ struct Services {
   Hub* hub = nullptr;
   ConnectionManager* connections = nullptr;
   Authenticator* auth = nullptr;
+  Presence* presence = nullptr;
   // Null without --nats.
   NatsService* nats = nullptr;
 };

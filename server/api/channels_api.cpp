@@ -9,6 +9,7 @@
 
 #include "net/query.h"
 #include "protocol/json.h"
+#include "protocol/presence_texts.h"
 #include "realtime/history_text.h"
 
 namespace ringfence {
@@ -39,6 +40,7 @@ ApiResponse out_of_range(std::string_view name, std::uint64_t low, std::uint64_t
 void ChannelsApi::add_routes(Router& router) {
   router.add({http::verb::get, "/v1/history", Access::back_end, 0, [this](ApiRequest& r) { return history(r); }});
   router.add({http::verb::get, "/v1/channels", Access::back_end, 0, [this](ApiRequest& r) { return channels(r); }});
+  router.add({http::verb::get, "/v1/presence", Access::back_end, 0, [this](ApiRequest& r) { return presence(r); }});
   router.add({http::verb::get, "/v1/info", Access::back_end, 0, [this](ApiRequest&) { return info(); }});
 }
 
@@ -91,6 +93,19 @@ ApiResponse ChannelsApi::channels(const ApiRequest& request) {
   if (names.size() > limit) answer["after"] = names[limit - 1];
   ApiResponse response;
   response.body = answer.dump();
+  return response;
+}
+
+ApiResponse ChannelsApi::presence(const ApiRequest& request) const {
+  const std::string channel = query_value(request.target, "channel");
+  if (channel.empty()) return ApiResponse::fail(Error::missing_field, "`channel` is missing");
+  if (!valid_channel_name(channel)) return ApiResponse::fail(Error::bad_channel, {});
+  std::uint64_t limit = kPageDefault;
+  std::uint64_t after = 0;
+  if (!query_number(request.target, "limit", 1, kPageMax, limit)) return out_of_range("limit", 1, kPageMax);
+  if (!query_number(request.target, "after", 0, kSeqMax, after)) return out_of_range("after", 0, kSeqMax);
+  ApiResponse response;
+  response.body = presence_answer(channel, presence_.members(channel, after, limit, options_.limits.frame_bytes, true));
   return response;
 }
 

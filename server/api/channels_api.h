@@ -2,10 +2,11 @@
 //
 //   GET /v1/history?channel=&after=&limit=&epoch=  the answer of the `history` op
 //   GET /v1/channels?pattern=&after=&limit=        names in order, a page at a time, with what each holds
+//   GET /v1/presence?channel=&after=&limit=        who is there, a page at a time
 //   GET /v1/info                                   the server, its limits and its totals
 //
 // Threads  any. A page locks each of its channels once, for a look at its numbers; no lock is held over several.
-// Bounds   history: limits.frame_bytes of events; a page: kPageMax channels.
+// Bounds   history, presence: limits.frame_bytes; a page: kPageMax channels or members.
 // Errors   bad_field, missing_field, bad_channel, no_such_channel, seq_in_future, overloaded.
 #pragma once
 
@@ -14,6 +15,7 @@
 #include "api/router.h"
 #include "options.h"
 #include "realtime/hub.h"
+#include "realtime/presence.h"
 
 namespace ringfence {
 
@@ -23,16 +25,19 @@ class ChannelsApi {
   static constexpr std::size_t kPageDefault = 100;
 
   // `events` may be null; the others outlive it.
-  ChannelsApi(Hub& hub, EventBus* events, const Options& options) : hub_(hub), events_(events), options_(options) {}
+  ChannelsApi(Hub& hub, const Presence& presence, EventBus* events, const Options& options)
+      : hub_(hub), presence_(presence), events_(events), options_(options) {}
 
   void add_routes(Router& router);
 
  private:
   ApiResponse history(const ApiRequest& request);
   ApiResponse channels(const ApiRequest& request);
+  ApiResponse presence(const ApiRequest& request) const;
   ApiResponse info() const;
 
   Hub& hub_;
+  const Presence& presence_;
   EventBus* const events_;
   const Options& options_;
 };

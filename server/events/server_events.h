@@ -97,6 +97,24 @@ struct Evicted {
   std::size_t data_bytes() const noexcept { return detail::texts_bytes({channel.size()}); }
 };
 
+// A member of a channel's presence has come: the first of a user's connections, or (`user` empty) a connection without one.
+struct Joined {
+  static constexpr std::string_view kName = "join";
+  std::string channel;
+  std::string user;
+  std::uint64_t connection = 0;  // 0: of a user
+  std::size_t data_bytes() const noexcept { return detail::texts_bytes({channel.size(), user.size()}); }
+};
+
+// And has gone: its last connection has left, or has ended and the grace time is over.
+struct Left {
+  static constexpr std::string_view kName = "leave";
+  std::string channel;
+  std::string user;
+  std::uint64_t connection = 0;
+  std::size_t data_bytes() const noexcept { return detail::texts_bytes({channel.size(), user.size()}); }
+};
+
 // The monitor has raised or cleared an alert.
 struct Alert {
   static constexpr std::string_view kName = "alert";

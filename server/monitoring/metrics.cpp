@@ -14,6 +14,7 @@
 #include "net/http_service.h"
 #include "realtime/connection_manager.h"
 #include "realtime/hub.h"
+#include "realtime/presence.h"
 #include "tasks/task_registry.h"
 
 namespace ringfence {
@@ -134,6 +135,19 @@ void add_connections(Page& page, const ConnectionStats& stats) {
   page.counter("attempts_refused", "Handshakes refused by rate.").add(stats.attempts_refused);
 }
 
+void add_presence(Page& page, const PresenceStats& stats) {
+  page.gauge("presence_channels", "Channels with a member, or somebody who is told of them.").add(stats.channels);
+  page.gauge("presence_members", "Members of all channels.").add(stats.members);
+  page.gauge("presence_members_in_grace", "Those without a connection that may come back.").add(stats.in_grace);
+  page.gauge("presence_joins", "Connections that have joined, and members in grace.").add(stats.joins);
+  page.gauge("presence_watches", "Connections that are told of a channel's members.").add(stats.watches);
+  page.counter("presence_joined", "Members that came.").add(stats.joined);
+  page.counter("presence_left", "Members that went.").add(stats.left);
+  page.counter("presence_updated", "Times that one said something else of itself.").add(stats.updated);
+  page.counter("presence_graces_cut", "Members let go early, for want of room.").add(stats.graces_cut);
+  page.counter("presence_fell_behind", "Times that a slow one had to be told all members anew.").add(stats.fell_behind);
+}
+
 void add_http(Page& page, const HttpCounters& http) {
   page.counter("http_requests", "Requests read.").add(read(http.requests));
   page.counter("http_errors", "Requests answered with 4xx or 5xx.").add(read(http.errors));
@@ -233,6 +247,7 @@ std::string metrics_text(const MetricsSources& from) {
   add_bounds(page, from);
   add_hub(page, from.services.hub->stats());
   add_connections(page, from.services.connections->stats());
+  add_presence(page, from.services.presence->stats());
   add_http(page, from.http);
   add_events(page, from.services.events->stats());
   add_tasks(page, from.services.tasks->stats());

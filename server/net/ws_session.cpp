@@ -62,14 +62,15 @@ WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsCho
       initial_channels_(std::move(channels)) {
   // Beast's stream is some 2.5 KB; a reply's string may have twice its size; --channels come from a header of 8 KiB.
   static_assert(sizeof(WsSession) + 3 * 1024 + kRepliesMax * sizeof(Reply) + 2 * (kReplyBytesMax + kReplyBytes) +
-                    sizeof(Outgoing) + kConnectionEntryBytes + Outgoing::kSectionsMax * (sizeof(Cut) + 16) + 1024 <=
+                    sizeof(Outgoing) + kConnectionEntryBytes + Outgoing::kSectionsMax * (sizeof(Cut) + 16) +
+                    sizeof(PresenceText) + 16 + 1024 <=
                 Hub::kConnectionBytesMax);
   static_assert(sizeof(Subscriber) + 16 + 2 * sizeof(void*) <= Hub::kSubscriberBytes);
   static_assert(sizeof(Feed) + 64 <= Hub::kFeedBytes);
 }
 
 WsSession::~WsSession() {
-  INVARIANT(subscribers_.empty());
+  INVARIANT(subscribers_.empty() && joined_.empty() && watches_.empty());
   release_inbound();
 }
 
@@ -165,7 +166,7 @@ void WsSession::sweep(std::int64_t now_ms) {
     pinging_ = true;
     ws_.async_ping({}, [self = Self(this)](ErrorCode) { self->pinging_ = false; });
   }
-  if (subscribers_.empty() && now_ms - op_at_ms_ > limits.idle_timeout_ms) {
+  if (subscribers_.empty() && joined_.empty() && watches_.empty() && now_ms - op_at_ms_ > limits.idle_timeout_ms) {
     shard_.counters().idle_closed.add(1);
     return close({boost::beast::websocket::close_code::normal, "idle", true});
   }
@@ -227,6 +228,7 @@ void WsSession::end() {
     shard_.hub().subscriptions().sub(Hub::kSubscriberBytes);
   }
   subscribers_.clear();
+  end_presence();
   if (pump_hook.is_linked()) pump_hook.unlink();
   if (shard_hook.is_linked()) shard_hook.unlink();
   connection_->session = nullptr;

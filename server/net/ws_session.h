@@ -5,8 +5,8 @@
 // Owns     its socket, its ConnectionSlot, its subscribers. Kept alive by its operations in flight.
 // Threads  its shard's thread only.
 // Bounds   subscriptions_max cursors; kRepliesMax replies and kReplyBytesMax of them before it stops reading; an inbound
-//          message of message_bytes,
-//          counted in the ledger beyond its first kInboundSmallBytes. In all at most Hub::kConnectionBytesMax and that.
+//          message of message_bytes, counted in the ledger beyond its first kInboundSmallBytes; presence_joins_max rooms,
+//          counted by Presence. In all at most Hub::kConnectionBytesMax and that.
 // Errors   the codes of protocol.md. An error leaves connection and subscriptions as they were; errors_max of
 //          them in 10 s close it.
 #pragma once
@@ -79,10 +79,11 @@ class WsSession final : public ShardSession,
   using Stream = boost::beast::websocket::stream<Socket, false>;
   using Self = boost::intrusive_ptr<WsSession>;
   using ErrorCode = boost::system::error_code;
-  // A text message to the client: a short one, or record memory with a rendered `history`.
+  // A text message to the client: a short one, or record memory with a rendered `history` or `presence`.
   struct Reply {
     std::string text;
     SegmentRef segment;
+    std::uint32_t segment_offset = 0;
     std::uint32_t segment_bytes = 0;
     std::size_t size() const noexcept { return text.size() + segment_bytes; }
   };
@@ -132,7 +133,25 @@ class WsSession final : public ShardSession,
   void publish(const Request& request);
   void history(const Request& request);
   void tell_unsubscribed(std::string_view channel);
+  bool may_hold_more() const noexcept;  // of subscriptions, watches of presence included
   Subscriber* find_subscriber(std::string_view channel) noexcept;
+  // ws_session_presence.cpp: who is there.
+  using JoinedRooms = std::vector<PresenceRoomPtr>;
+  using Watches = std::vector<std::unique_ptr<PresenceWatch>>;
+  PresenceWho who() const noexcept;
+  JoinedRooms::iterator find_joined(std::string_view channel) noexcept;
+  Watches::iterator find_watch(std::string_view channel) noexcept;
+  void join(const Request& request);
+  void leave(const Request& request);
+  void presence(const Request& request);
+  void watch(const Request& request);
+  void end_joined(JoinedRooms::iterator held);
+  void end_watch(Watches::iterator held);
+  bool push_large(std::string text);  // false if there is no record memory for it
+  bool write_presence();
+  void write_presence_rest();
+  bool end_forbidden_presence();
+  void end_presence();
   // ws_session_auth.cpp: who it speaks for.
   bool permitted(Op op, std::string_view channel) const noexcept;
   void refresh(const Request& request);
@@ -154,7 +173,7 @@ class WsSession final : public ShardSession,
   bool drop_message_ = false;  // inbound memory was refused: read to its end, answer overloaded
   bool closing_told_ = false;
   bool draining_ = false;
-  bool ending_forbidden_ = false;         // some subscriptions may have to end after a refresh
+  bool ending_forbidden_ = false;         // some subscriptions or memberships may have to end after a refresh
   std::uint16_t close_code_ = 0;          // close once the replies are sent
   std::optional<CloseReason> close_why_;  // to tell before that
   std::int64_t close_by_ms_ = 0;          // 0: not told to close
@@ -181,8 +200,12 @@ class WsSession final : public ShardSession,
   Reply writing_reply_;
   std::unique_ptr<Outgoing> outgoing_;
   std::vector<std::unique_ptr<Subscriber>> subscribers_;
-  bool conflated_ = false;        // a subscriber has skipped records to tell of
-  std::string initial_channels_;  // of ?channels=, still to subscribe to
+  JoinedRooms joined_;
+  Watches watches_;
+  PresenceTextPtr presence_rest_;  // its second message is still to be sent
+  bool presence_turn_ = true;      // before events
+  bool conflated_ = false;         // a subscriber has skipped records to tell of
+  std::string initial_channels_;   // of ?channels=, still to subscribe to
 };
 
 }  // namespace ringfence

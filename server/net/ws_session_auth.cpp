@@ -37,7 +37,7 @@ void WsSession::refresh(const Request& request) {
   end_forbidden();
 }
 
-// Subscriptions that the identity no longer allows, as many as there is room to tell. Replies go before events and the
+// Subscriptions and memberships that the identity no longer allows, as many as there is room to tell. Replies go before events and the
 // rest follows as soon as one is sent, so no event of theirs comes in between.
 void WsSession::end_forbidden() {
   while (ending_forbidden_ && close_code_ == 0 && reply_room()) {
@@ -45,8 +45,8 @@ void WsSession::end_forbidden() {
       return !identity_->may_subscribe(held->feed->channel().name());
     });
     if (found == subscribers_.end()) {
-      ending_forbidden_ = false;
-      return;
+      ending_forbidden_ = end_forbidden_presence();
+      continue;
     }
     const std::string channel((*found)->feed->channel().name());
     shard_.detach(**found);

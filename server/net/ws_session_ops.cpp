@@ -22,9 +22,9 @@ void WsSession::handle(const Request& request) {
     case Op::history: return history(request);
     case Op::refresh: return refresh(request);
     case Op::ping: return push(pong_text(request.id, wall_us()));
-    case Op::presence:
-    case Op::join:
-    case Op::leave: return refuse(request.id, Error::unsupported);
+    case Op::presence: return presence(request);
+    case Op::join: return join(request);
+    case Op::leave: return leave(request);
   }
 }
 
@@ -59,10 +59,14 @@ Subscriber* WsSession::find_subscriber(std::string_view channel) noexcept {
   return nullptr;
 }
 
+bool WsSession::may_hold_more() const noexcept {
+  return subscribers_.size() + watches_.size() < shard_.hub().limits().subscriptions_max;
+}
+
 void WsSession::subscribe(const Request& request) {
   Hub& hub = shard_.hub();
   if (find_subscriber(request.channel)) return refuse(request.id, Error::already_subscribed);
-  if (subscribers_.size() >= hub.limits().subscriptions_max) return refuse(request.id, Error::too_many_subscriptions);
+  if (!may_hold_more()) return refuse(request.id, Error::too_many_subscriptions);
   if (!hub.subscriptions().try_add(Hub::kSubscriberBytes)) return refuse(request.id, Error::too_many_subscriptions);
   std::optional<ResumePoint> after;
   if (request.epoch) after = ResumePoint{*request.epoch, request.after_seq};

@@ -8,6 +8,7 @@ namespace ringfence {
 
 void WsSession::pump() {
   if (writing_ || state_ != State::open) return;
+  if (presence_rest_) return write_presence_rest();
   if (!replies_.empty()) return write_reply();
   if (close_why_ && !closing_told_) {
     closing_told_ = true;
@@ -27,7 +28,13 @@ void WsSession::pump() {
       return write_reply();
     }
   }
+  // In turn, so that neither much coming and going nor many events hold up the other.
+  if (presence_turn_ && write_presence()) return;
   if (!ready.empty()) write_events();
+  if (writing_)
+    presence_turn_ = true;
+  else
+    write_presence();
 }
 
 void WsSession::push(std::string text) {
@@ -52,8 +59,9 @@ void WsSession::write_text() {
   write_at_ms_ = progress_at_ms_ = Shard::now_ms();
   ws_.text(true);
   const SegmentRef& segment = writing_reply_.segment;
-  const auto buffer = segment ? boost::asio::const_buffer(segment->data(), writing_reply_.segment_bytes)
-                              : boost::asio::const_buffer(writing_reply_.text.data(), writing_reply_.text.size());
+  const auto buffer =
+      segment ? boost::asio::const_buffer(segment->data() + writing_reply_.segment_offset, writing_reply_.segment_bytes)
+              : boost::asio::const_buffer(writing_reply_.text.data(), writing_reply_.text.size());
   ws_.async_write(buffer, [self = Self(this)](ErrorCode error, std::size_t bytes) { self->on_written(error, bytes); });
 }
 

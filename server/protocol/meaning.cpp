@@ -24,6 +24,9 @@ std::string_view error_meaning(Error code) noexcept {
     case Error::string_too_long: return "a string has more characters than it may";
     case Error::rate_limited: return "this connection sends more messages than it may";
     case Error::too_many_errors: return "too many errors; the server closes the connection";
+    case Error::too_many_members: return "there are as many members as there may be";
+    case Error::member_too_large: return "what a member says of itself is above --presence-data-bytes";
+    case Error::not_joined: return "this connection has not joined the channel";
     case Error::forbidden: return "this identity may not do that on this channel";
     default: return "refused";
   }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kIdBytesMax = 64;
 constexpr std::size_t kEpochBytesMax = 16;
-constexpr std::uint32_t kHistoryLimitMax = 1000;
+constexpr std::uint32_t kPageMax = 1000;
 
 // The fields that mean something, of the message or of `after`; the first of each name.
 template <std::size_t N>
@@ -72,8 +72,8 @@ class Fields {
   std::size_t longest_chars_ = 0;
 };
 
-constexpr std::array<std::string_view, 10> kNames = {"op",    "id",   "channel", "type",  "data",
-                                                     "after", "last", "limit",   "epoch", "token"};
+constexpr std::array<std::string_view, 11> kNames = {"op",   "id",    "channel", "type",  "data", "after",
+                                                     "last", "limit", "epoch",   "token", "watch"};
 constexpr std::array<std::string_view, 2> kAfterNames = {"epoch", "seq"};
 using MessageFields = Fields<kNames.size()>;
 using Problem = std::optional<RequestError>;
@@ -149,6 +149,14 @@ Problem read_subscribe(const MessageFields& fields, std::uint32_t depth_max, Req
   return std::nullopt;
 }
 
+// A line break in valid JSON stands between tokens, never in a string.
+std::string_view on_one_line(std::span<char> message, std::string_view value) {
+  const auto offset = static_cast<std::size_t>(value.data() - message.data());
+  for (char& c : message.subspan(offset, value.size()))
+    if (c == '\n' || c == '\r') c = ' ';
+  return value;
+}
+
 Problem read_publish(const MessageFields& fields, std::span<char> message, Request& out) {
   if (auto found = read_channel(fields, out)) return found;
   out.type = "message";
@@ -158,23 +166,39 @@ Problem read_publish(const MessageFields& fields, std::span<char> message, Reque
     return problem(Error::bad_type, "the type is not 1 to 255 bytes without control characters");
   const JsonValue* data = fields.find("data");
   if (!data) return missing("data");
-  // A line break in valid JSON stands between tokens, never in a string.
-  const auto offset = static_cast<std::size_t>(data->text.data() - message.data());
-  for (char& c : message.subspan(offset, data->text.size()))
-    if (c == '\n' || c == '\r') c = ' ';
-  out.data = data->text;
+  out.data = on_one_line(message, data->text);
   return std::nullopt;
 }
 
-Problem read_history(const MessageFields& fields, Request& out) {
+Problem read_join(const MessageFields& fields, std::span<char> message, Request& out) {
+  if (auto found = read_channel(fields, out)) return found;
+  if (const JsonValue* data = fields.find("data")) out.data = on_one_line(message, data->text);
+  return std::nullopt;
+}
+
+// A channel, and which page of it.
+Problem read_page(const MessageFields& fields, Request& out) {
   if (auto found = read_channel(fields, out)) return found;
   if (const JsonValue* after = fields.find("after"))
     if (auto found = read_integer(*after, "after", 0, kSeqMax, out.after_seq)) return found;
   if (const JsonValue* limit = fields.find("limit")) {
     std::uint64_t count = 0;
-    if (auto found = read_integer(*limit, "limit", 1, kHistoryLimitMax, count)) return found;
+    if (auto found = read_integer(*limit, "limit", 1, kPageMax, count)) return found;
     out.limit = static_cast<std::uint32_t>(count);
   }
+  return std::nullopt;
+}
+
+Problem read_presence(const MessageFields& fields, Request& out) {
+  if (const JsonValue* watch = fields.find("watch")) {
+    if (watch->kind != JsonKind::boolean) return bad("watch", "is not a boolean");
+    out.watch = watch->text == "true";
+  }
+  return read_page(fields, out);
+}
+
+Problem read_history(const MessageFields& fields, Request& out) {
+  if (auto found = read_page(fields, out)) return found;
   if (const JsonValue* epoch = fields.find("epoch")) return read_epoch(*epoch, "epoch", out.epoch);
   return std::nullopt;
 }
@@ -257,9 +281,9 @@ std::optional<RequestError> parse_request(std::span<char> message, std::uint32_t
       case Op::publish: found = read_publish(fields, message, out); break;
       case Op::history: found = read_history(fields, out); break;
       case Op::refresh: found = read_refresh(fields, out); break;
-      case Op::presence:
-      case Op::join:
-      case Op::leave:
+      case Op::presence: found = read_presence(fields, out); break;
+      case Op::join: found = read_join(fields, message, out); break;
+      case Op::leave: found = read_channel(fields, out); break;
       case Op::ping: break;
     }
   }

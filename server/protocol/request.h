@@ -24,11 +24,12 @@ struct Request {
   std::string_view id;  // as JSON, empty if none
   std::string channel;
   std::string type;                   // publish
-  std::string_view data;              // publish, as sent
+  std::string_view data;              // publish, join: as sent; empty if none
   std::optional<std::string> epoch;   // of `after` (subscribe), or `epoch` (history)
-  std::uint64_t after_seq = 0;        // subscribe with epoch; history
+  std::uint64_t after_seq = 0;        // subscribe with epoch; history; presence: a version
   std::optional<std::uint32_t> last;  // subscribe
-  std::uint32_t limit = 100;          // history
+  std::uint32_t limit = 100;          // history, presence
+  std::optional<bool> watch;          // presence
   std::string token;                  // refresh
 };
 

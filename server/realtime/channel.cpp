@@ -68,15 +68,6 @@ Result<StartPoint> Channel::start(const std::optional<ResumePoint>& after, std::
   return at;
 }
 
-bool Channel::mark(unsigned shard) noexcept {
-  const std::uint64_t bit = std::uint64_t{1} << shard;
-  return (marked_shards_.fetch_or(bit, std::memory_order_acq_rel) & bit) == 0;
-}
-
-void Channel::take_mark(unsigned shard) noexcept {
-  marked_shards_.fetch_and(~(std::uint64_t{1} << shard), std::memory_order_acq_rel);
-}
-
 void intrusive_ptr_add_ref(Channel* channel) noexcept { channel->references_.fetch_add(1, std::memory_order_relaxed); }
 
 void intrusive_ptr_release(Channel* channel) noexcept {

@@ -18,6 +18,7 @@
 #include <ringfence/history.h>
 
 #include "realtime/channel_policy.h"
+#include "realtime/shard_marks.h"
 
 namespace ringfence {
 
@@ -55,10 +56,8 @@ class Channel {
   // Where a subscription begins (protocol.md, "Resume"). Under `mutex`. seq_in_future.
   Result<StartPoint> start(const std::optional<ResumePoint>& after, std::optional<std::uint32_t> last) const;
 
-  // True if the flag of that shard rose.
-  bool mark(unsigned shard) noexcept;
-  // Before the shard reads the history: what is appended later marks again.
-  void take_mark(unsigned shard) noexcept;
+  bool mark(unsigned shard) noexcept { return marks_.rise(shard); }
+  void take_mark(unsigned shard) noexcept { marks_.take(shard); }
 
   std::mutex mutex;
   History history;
@@ -76,7 +75,7 @@ class Channel {
   std::atomic<std::uint32_t> references_{0};
   const std::uint32_t id_;
   const SlowPolicy policy_;
-  std::atomic<std::uint64_t> marked_shards_{0};
+  ShardMarks marks_;
   const std::uint64_t epoch_;
   Account& account_;
   const std::string name_;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "auth/identity.h"
 #include "net/socket.h"
@@ -26,6 +27,9 @@ struct CloseReason {
   std::string reason;         // a word of protocol.md, "closing"; at most 100 bytes
   bool reconnect = true;      // false: the client should not come back by itself
 };
+
+// Another session of the user has taken the place of this one.
+inline constexpr std::string_view kSessionReplaced = "session_replaced";
 
 class Connection {
  public:

@@ -83,7 +83,7 @@ Result<void> ConnectionManager::enter(Connection& connection, const Identity& wh
   if (replaces) {
     for (const ConnectionPtr& held : user.connections) {
       if (held->leaving_) continue;
-      tell_to_go(held, {1000, "session_replaced", false});
+      tell_to_go(held, {1000, std::string(kSessionReplaced), false});
       ++counts_.replaced;
     }
   }

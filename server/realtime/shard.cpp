@@ -30,14 +30,18 @@ Shard::Shard(const Services& services, unsigned index)
       flush_timer_(io_),
       retry_timer_(io_),
       sweep_timer_(io_),
+      watches_(*services.presence, hub_, index),
       random_(std::random_device{}()) {
   taken_.reserve(hub_.limits().channels_max);
-  hub_.inbox(index_).attach([this] { boost::asio::post(io_, [this] { on_wake(); }); });
+  const auto wake = [this] { boost::asio::post(io_, [this] { on_wake(); }); };
+  hub_.inbox(index_).attach(wake);
+  watches_.inbox().attach(wake);
   arm_sweep();
 }
 
 Shard::~Shard() {
   hub_.inbox(index_).detach();
+  watches_.inbox().detach();
   // Before io_ destroys the operations that hold them: an ended session no longer needs its shard.
   abandon_all();
 }
@@ -74,6 +78,7 @@ void Shard::flush() {
     }
   }
   taken_.clear();
+  watches_.flush(to_pump_);
   while (!to_pump_.empty()) {
     ShardSession& session = to_pump_.front();
     to_pump_.pop_front();
@@ -209,13 +214,17 @@ void Shard::arm_sweep() {
 
 void Shard::sweep() {
   drop_cuts();
+  watches_.drop_texts();
   const std::int64_t now = now_ms();
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     ShardSession& session = *it++;  // it may end itself
     session.sweep(now);
   }
   hub_.sweep_channels(index_, kSweptChannels);
-  if (index_ == 0) services_.connections->sweep(now);
+  if (index_ == 0) {
+    services_.connections->sweep(now);
+    services_.presence->sweep(now);
+  }
   spare_.resize(spare_.size() / 2);
   arm_sweep();
 }

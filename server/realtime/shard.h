@@ -27,6 +27,7 @@
 #include "realtime/feed.h"
 #include "realtime/hub.h"
 #include "realtime/outgoing.h"
+#include "realtime/presence_watches.h"
 
 namespace ringfence {
 
@@ -69,6 +70,7 @@ class Shard {
   void detach(Subscriber& subscriber);
 
   const CutPtr& cut(const Subscriber& subscriber);
+  PresenceWatches& watches() noexcept { return watches_; }
   // Asks for pump() in a while: record memory was refused.
   void retry_later(ShardSession& session);
 
@@ -109,6 +111,7 @@ class Shard {
   FeedList with_cuts_;
   std::size_t with_cuts_count_ = 0;
   std::unordered_map<Channel*, std::unique_ptr<Feed>> feeds_;
+  PresenceWatches watches_;
   std::vector<ChannelPtr> taken_;
   std::vector<std::unique_ptr<Outgoing>> spare_;
   std::chrono::steady_clock::time_point next_flush_{};

@@ -13,6 +13,7 @@
 namespace ringfence {
 
 class Feed;
+struct PresenceFeed;
 struct CloseReason;
 class ShardSession;
 
@@ -37,6 +38,26 @@ struct Subscriber {
 using SubscriberList =
     boost::intrusive::list<Subscriber, boost::intrusive::constant_time_size<false>,
                            boost::intrusive::member_hook<Subscriber, AutoHook, &Subscriber::feed_hook>>;
+// How far somebody knows the members of a channel: what has changed until `version`, and who has left since `since`, when
+// the reading of all of them began. Both 0: nothing.
+struct PresenceSeen {
+  std::uint64_t version = 0;
+  std::uint64_t since = 0;
+  bool operator==(const PresenceSeen&) const = default;
+};
+
+// A session's look at the members of a channel, see presence_watches.h.
+struct PresenceWatch {
+  PresenceFeed* feed = nullptr;
+  ShardSession* session = nullptr;
+  PresenceSeen seen;
+  AutoHook feed_hook;
+  AutoHook ready_hook;  // linked: there may be something behind it
+};
+using PresenceReadyList =
+    boost::intrusive::list<PresenceWatch, boost::intrusive::constant_time_size<false>,
+                           boost::intrusive::member_hook<PresenceWatch, AutoHook, &PresenceWatch::ready_hook>>;
+
 using ReadyList = boost::intrusive::list<Subscriber, boost::intrusive::constant_time_size<false>,
                                          boost::intrusive::member_hook<Subscriber, AutoHook, &Subscriber::ready_hook>>;
 
@@ -62,6 +83,7 @@ class ShardSession {
   AutoHook shard_hook;
   AutoHook pump_hook;
   ReadyList ready;
+  PresenceReadyList presence_ready;
 
  protected:
   ~ShardSession() = default;

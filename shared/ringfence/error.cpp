@@ -41,6 +41,9 @@ std::string_view error_code(Error error) noexcept {
     case Error::forbidden: return "forbidden";
     case Error::shutting_down: return "shutting_down";
     case Error::too_slow: return "too_slow";
+    case Error::too_many_members: return "too_many_members";
+    case Error::member_too_large: return "member_too_large";
+    case Error::not_joined: return "not_joined";
     case Error::broker_unavailable: return "broker_unavailable";
     case Error::broker_timeout: return "broker_timeout";
     case Error::broker_refused: return "broker_refused";

@@ -46,6 +46,10 @@ enum class Error : std::uint8_t {
   forbidden,
   shutting_down,
   too_slow,
+  // Presence.
+  too_many_members,
+  member_too_large,
+  not_joined,
   // Many servers as one: the broker (protocol.md, "Error codes").
   broker_unavailable,
   broker_timeout,

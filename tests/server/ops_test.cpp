@@ -153,9 +153,9 @@ TEST_CASE("Every refused message has its code, and leaves the connection and oth
       {std::string(65'537, ' '), Error::message_too_large},
       {std::string(1'000'000, 'x'), Error::message_too_large},
       {R"({"op":"publish","channel":"room","data":")" + std::string(9000, 'x') + R"("})", Error::record_too_large},
-      {R"({"op":"presence","channel":"room"})", Error::unsupported},
-      {R"({"op":"join","channel":"room"})", Error::unsupported},
-      {R"({"op":"leave","channel":"room"})", Error::unsupported},
+      {R"({"op":"presence","channel":"room","watch":1})", Error::bad_field},
+      {R"({"op":"join"})", Error::missing_field},
+      {R"({"op":"leave","channel":"room"})", Error::not_joined},
       {R"({"op":"subscribe","channel":"held"})", Error::already_subscribed},
       {R"({"op":"unsubscribe","channel":"room"})", Error::not_subscribed},
 

@@ -137,6 +137,19 @@ TEST_CASE("Options of events and tasks take their last good value and refuse the
   CHECK(one_line(usage_error({"--event-memory", "1023"})));
 }
 
+TEST_CASE("Options of presence take their last good value and refuse the next", "[options]") {
+  for (const auto& [name, last] : {std::pair{"--presence-members", "1000000"},
+                                   {"--presence-members-total", "100000000"},
+                                   {"--presence-joins", "65535"},
+                                   {"--presence-watches", "100000000"},
+                                   {"--presence-data-bytes", "4096"}}) {
+    CHECK(usage_error({name, "1"}).empty());
+    CHECK(one_line(usage_error({name, "0"})));
+    CHECK(usage_error({name, last}).empty());
+    CHECK(one_line(usage_error({name, (std::string(last) + "1").c_str()})));
+  }
+}
+
 TEST_CASE("Options of caches and slow subscribers take their last good value and refuse the next", "[options]") {
   CHECK(parse({"--cache-memory", "12MiB"}).serve.cache_memory_bytes == 12u << 20);
   CHECK(one_line(usage_error({"--cache-memory", "12582911"})));
