@@ -1,37 +1,27 @@
 // fuite (https://github.com/nolanlawson/fuite) over mount and unmount, and over connect and disconnect: no class of objects,
 // no listener, no DOM node and no collection grows with the iterations. And what is leaked on purpose is found.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { kArgs, kChromium } from './support/browser.ts';
+import { type BuiltPage, buildPage } from './support/built_page.ts';
 import { TestServer } from './support/server.ts';
 
 // Prime, so that little grows by a multiple of it by chance; what is found has to be found twice, by two primes.
 const kIterations = [7, 11] as const;
 
 let findLeaks: typeof import('fuite').findLeaks;
-let files: string;
+let built: BuiltPage;
 let server: TestServer;
 
 beforeAll(async () => {
-  files = mkdtempSync(join(tmpdir(), 'ringfence-leaks-'));
-  await build({
-    root: fileURLToPath(new URL('./leaks/', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    build: { outDir: files, emptyOutDir: true, assetsInlineLimit: 0, target: 'es2022', minify: false },
-  });
+  built = await buildPage('leaks', { minify: false });
   process.env['PUPPETEER_EXECUTABLE_PATH'] = kChromium; // read as it is loaded
   ({ findLeaks } = await import('fuite'));
-  server = await TestServer.start({ files });
+  server = await TestServer.start({ files: built.files });
 });
 afterAll(async () => {
   await server?.down();
-  if (files) rmSync(files, { recursive: true, force: true });
+  built?.remove();
 });
 
 type Call = 'mount' | 'connect';

@@ -1,14 +1,10 @@
 // A history kept in Chromium's IndexedDB: the page that is loaded again has it at once, and goes on where it was.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Kept } from './kept/main.ts';
 import { consecutive, launch, openPage } from './support/browser.ts';
+import { type BuiltPage, buildPage } from './support/built_page.ts';
 import { Publisher } from './support/publisher.ts';
 import { TestServer } from './support/server.ts';
 
@@ -18,28 +14,22 @@ declare global {
   }
 }
 
-let files: string;
+let built: BuiltPage;
 let browser: Browser;
 let server: TestServer;
 let publisher: Publisher;
 
 beforeAll(async () => {
-  files = mkdtempSync(join(tmpdir(), 'ringfence-kept-'));
-  await build({
-    root: fileURLToPath(new URL('./kept/', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    build: { outDir: files, emptyOutDir: true, assetsInlineLimit: 0, target: 'es2022' },
-  });
+  built = await buildPage('kept');
   browser = await launch();
-  server = await TestServer.start({ files });
+  server = await TestServer.start({ files: built.files });
   publisher = await Publisher.open(server.socketUrl);
 });
 afterAll(async () => {
   publisher?.close();
   await browser?.close();
   await server?.down();
-  if (files) rmSync(files, { recursive: true, force: true });
+  built?.remove();
 });
 
 /** Waits until the page holds the record, and has written it. */

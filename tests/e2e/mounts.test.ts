@@ -1,14 +1,10 @@
 // Components that come and go leave nothing behind, neither in WASM nor in JavaScript.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Mounts } from './mounts/main.tsx';
 import { launch, openPage } from './support/browser.ts';
+import { type BuiltPage, buildPage } from './support/built_page.ts';
 import { Publisher, SteadyPublisher } from './support/publisher.ts';
 import { TestServer } from './support/server.ts';
 
@@ -21,29 +17,23 @@ declare global {
 const kCycles = 1000;
 const kHeapGrowthBytesMax = 256 * 1024;
 
-let files: string;
+let built: BuiltPage;
 let browser: Browser;
 let server: TestServer;
 let publisher: Publisher;
 
 beforeAll(async () => {
-  files = mkdtempSync(join(tmpdir(), 'ringfence-mounts-'));
-  await build({
-    root: fileURLToPath(new URL('./mounts/', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    mode: 'development', // StrictMode does its double work only in React's development build
-    build: { outDir: files, emptyOutDir: true, assetsInlineLimit: 0, minify: false, target: 'es2022' },
-  });
+  // StrictMode does its double work only in React's development build.
+  built = await buildPage('mounts', { mode: 'development', minify: false });
   browser = await launch();
-  server = await TestServer.start({ files });
+  server = await TestServer.start({ files: built.files });
   publisher = await Publisher.open(server.socketUrl);
 });
 afterAll(async () => {
   publisher?.close();
   await browser?.close();
   await server?.down();
-  if (files) rmSync(files, { recursive: true, force: true });
+  built?.remove();
 });
 
 test(

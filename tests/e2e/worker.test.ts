@@ -1,14 +1,12 @@
 // ringfence/worker in Chromium: built by Vite and served under the strict Content-Security-Policy, and by Vite's dev server.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
-import { build, createServer } from 'vite';
+import { createServer } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Remote } from './worker/main.tsx';
 import { consecutive, launch, openPage } from './support/browser.ts';
+import { type BuiltPage, buildPage } from './support/built_page.ts';
 import { Publisher } from './support/publisher.ts';
 import { TestServer } from './support/server.ts';
 
@@ -19,30 +17,22 @@ declare global {
   }
 }
 
-const kRoot = fileURLToPath(new URL('./worker/', import.meta.url));
-
-let files: string;
+let built: BuiltPage;
 let browser: Browser;
 let server: TestServer;
 let publisher: Publisher;
 
 beforeAll(async () => {
-  files = mkdtempSync(join(tmpdir(), 'ringfence-worker-'));
-  await build({
-    root: kRoot,
-    configFile: false,
-    logLevel: 'error',
-    build: { outDir: files, emptyOutDir: true, assetsInlineLimit: 0, target: 'es2022' },
-  });
+  built = await buildPage('worker');
   browser = await launch();
-  server = await TestServer.start({ files, args: ['--allow-origin', '*'] });
+  server = await TestServer.start({ files: built.files, args: ['--allow-origin', '*'] });
   publisher = await Publisher.open(server.socketUrl);
 });
 afterAll(async () => {
   publisher?.close();
   await browser?.close();
   await server?.down();
-  if (files) rmSync(files, { recursive: true, force: true });
+  built?.remove();
 });
 
 const text = (page: Page, id: string) => page.getByTestId(id).textContent();
@@ -121,10 +111,10 @@ test('a page that is busy gets few messages, and is right when it is not', async
 
 test("Vite's dev server serves the worker too", async () => {
   const dev = await createServer({
-    root: kRoot,
+    root: built.root,
     configFile: false,
     logLevel: 'error',
-    cacheDir: join(files, '.vite'),
+    cacheDir: join(built.files, '.vite'),
     optimizeDeps: { exclude: ['ringfence'] },
     server: { host: '127.0.0.1', port: 0, hmr: false },
   });
