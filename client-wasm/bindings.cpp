@@ -19,10 +19,14 @@
 #include <vector>
 
 #include <ringfence/invariant.h>
+#include <ringfence/key_table.h>
 #include <ringfence/replica.h>
 
-// Calls the listener of that number.
-EM_JS(void, ringfence_changed, (std::uint32_t listener), { Module["changed"](listener); });
+// Of src/instance.ts: calls the listener of that number; puts a text on the console.
+extern "C" void ringfence_changed(std::uint32_t listener);
+extern "C" void ringfence_report(const char* text);
+// Of invariant.cpp.
+extern "C" void ringfence_failed(const char* text) { ringfence_report(text); }
 
 namespace {
 
@@ -177,7 +181,7 @@ class Core {
   // 0 with error() set if refused.
   std::uint32_t add_view(HistoryId id, std::uint32_t types_bytes, std::uint32_t channels_bytes,
                          std::uint32_t text_bytes, std::uint32_t capacity, double rate_bucket_us) {
-    if (!has_room()) return 0;
+    if (!has_room(View::memory_bytes(std::min(capacity, View::kCapacityMax)))) return 0;
     std::string_view rest = text(types_bytes + channels_bytes + text_bytes);
     ViewFilter filter;
     filter.types = rest.substr(0, types_bytes);
@@ -229,6 +233,38 @@ class Core {
                       0};
     }
     return types;
+  }
+
+  // Null with error() set if refused. `bytes_max` 0: no bound. JavaScript owns it.
+  KeyTable* add_keyed(std::uint32_t entries, double bytes_max) {
+    LruLimits limits{entries};
+    if (bytes_max > 0) limits.cost = static_cast<std::uint64_t>(bytes_max);
+    const std::uint64_t bytes = KeyTable::memory_bytes(limits);
+    if (!replica_->set_aside(bytes)) return error_ = number(Error::over_budget), nullptr;
+    auto table = has_room(KeyTable::memory_bytes({entries})) ? take(KeyTable::create(limits)) : std::nullopt;
+    if (table) return table->release();
+    replica_->give_back(bytes);
+    return nullptr;
+  }
+  void remove_keyed(KeyTable* table) {
+    replica_->give_back(table->memory_bytes());
+    delete table;
+  }
+  // Fills the numbers with what left in the last call, from the `from`th on: eight times the number, and the reason; at
+  // most kNumbers. Returns how many.
+  std::uint32_t keyed_left(const KeyTable& table, std::uint32_t from) {
+    next_ = 0;
+    for (std::size_t at = from; at < table.left().size() && next_ < kNumbers; ++at)
+      put_all(std::array{std::uint64_t{table.left()[at].number} << 3 |
+                         static_cast<std::uint64_t>(table.left()[at].reason)});
+    return next_;
+  }
+  void read_keyed(KeyTable& table, double now_ms) {
+    next_ = 0;
+    const LruStats stats = table.stats(static_cast<std::int64_t>(now_ms));
+    put_all(std::array<std::uint64_t, 5>{table.high_water_mark(), stats.cost, stats.hits, stats.misses, stats.refused});
+    for (std::size_t reason = 0; reason < KeyTable::kReasons; ++reason)
+      put_all(std::array{table.left(static_cast<KeyTable::Reason>(reason))});
   }
 
   double lower_bound(HistoryId id, double seq) {
@@ -294,13 +330,17 @@ class Core {
   static constexpr std::uint32_t kNumbers = 64;
   static constexpr std::uint32_t kTextBytes = 32 * 1024;  // of a view's filter: at most 64 types and 64 channels
   static constexpr std::uint32_t kStagingBytesMin = 4096;
+  static constexpr std::uint32_t kBlocksBytes = 1024;  // what lies between blocks
 
   struct Free {
     void operator()(std::byte* block) const { std::free(block); }
   };
 
-  bool has_room() {
-    error_ = Reserve::refill() ? kOk : number(Error::memory_full);
+  // Of `bytes` in a few blocks, beside the reserve.
+  bool has_room(std::uint64_t bytes = 0) {
+    void* const tried = std::malloc(static_cast<std::size_t>(bytes + kBlocksBytes));
+    std::free(tried);
+    error_ = tried && Reserve::refill() ? kOk : number(Error::memory_full);
     return error_ == kOk;
   }
   template <typename T>
@@ -405,6 +445,24 @@ EXPORT std::uint32_t rf_view_positions(ViewId id, double match, std::uint32_t co
 }
 EXPORT bool rf_mark_read(ViewId id, HistoryId history, double seq) { return core->mark_read(id, history, seq); }
 EXPORT std::uint32_t rf_view_rates(ViewId id, double now_us) { return core->view_rates(id, now_us); }
+
+EXPORT KeyTable* rf_add_keyed(std::uint32_t entries, double bytes_max) { return core->add_keyed(entries, bytes_max); }
+EXPORT void rf_remove_keyed(KeyTable* table) { core->remove_keyed(table); }
+EXPORT std::uint32_t rf_keyed_set(KeyTable* table, std::uint32_t entry, double now_ms, double ttl_ms, double bytes) {
+  const std::int64_t ttl = ttl_ms > 0 ? static_cast<std::int64_t>(ttl_ms) : LruLimits::kNever;
+  const auto set = table->set(entry, static_cast<std::int64_t>(now_ms), ttl, static_cast<std::uint64_t>(bytes));
+  return set ? kOk : number(set.error());
+}
+EXPORT bool rf_keyed_touch(KeyTable* table, std::uint32_t entry, double now_ms) {
+  return table->touch(entry, static_cast<std::int64_t>(now_ms));
+}
+EXPORT bool rf_keyed_erase(KeyTable* table, std::uint32_t entry, double now_ms) {
+  return table->erase(entry, static_cast<std::int64_t>(now_ms));
+}
+EXPORT void rf_keyed_expire(KeyTable* table, double now_ms) { table->expire(static_cast<std::int64_t>(now_ms)); }
+EXPORT void rf_keyed_clear(KeyTable* table, double now_ms) { table->clear(static_cast<std::int64_t>(now_ms)); }
+EXPORT std::uint32_t rf_keyed_left(const KeyTable* table, std::uint32_t from) { return core->keyed_left(*table, from); }
+EXPORT void rf_read_keyed(KeyTable* table, double now_ms) { core->read_keyed(*table, now_ms); }
 
 EXPORT void rf_read_place(HistoryId id) { core->read_place(id); }
 EXPORT void rf_read_history(HistoryId id) { core->read_history(id); }

@@ -8,12 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { minifySync } from 'oxc-minify';
 
-import { unexportTable } from './unexport_table.mjs';
+import { renameExports, shortNames } from './rename_exports.mjs';
 
 // One line an entry of package.json's exports.
 const ENTRIES = [
   'index',
   'react',
+  'ring',
+  'keyed',
   'zustand',
   'persist',
   'worker',
@@ -28,14 +30,14 @@ const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
 const wasmDir = resolve(process.env.RINGFENCE_WASM_DIR ?? join(here, '../build/wasm/client-wasm'));
 const wasm = join(wasmDir, 'core.wasm');
-const glue = join(wasmDir, 'core.js');
 
-if (!existsSync(wasm) || !existsSync(glue)) {
-  console.error(`no core.js and core.wasm in ${wasmDir}: build them first (./dev build)`);
+if (!existsSync(wasm)) {
+  console.error(`no core.wasm in ${wasmDir}: build it first (./dev build)`);
   process.exit(1);
 }
 
-const wasmBytes = unexportTable(readFileSync(wasm));
+const short = shortNames(readFileSync(wasm), /^(rf_|_initialize$)/);
+const wasmBytes = renameExports(readFileSync(wasm), short);
 
 // The WASM as a module of base64, for ./inline.
 const wasmBase64 = {
@@ -60,8 +62,9 @@ const shared = {
   sourcemap: false,
   legalComments: 'none',
   external: ['react', 'zustand'],
-  alias: { 'ringfence-glue': glue },
   plugins: [wasmBase64],
+  mangleProps: /^(rf_|_initialize$)/,
+  mangleCache: short,
   define: { 'process.env.NODE_ENV': 'process.env.NODE_ENV' }, // the user's bundler decides
   logLevel: 'warning',
 };
@@ -91,6 +94,8 @@ execFileSync(process.execPath, [tsc, '-p', join(here, 'tsconfig.build.json')], {
 // The declarations name the generated modules nowhere that a user sees; what is left of them is internal.
 for (const file of ['core.wasm', 'worker_thread.js', ...ENTRIES.flatMap((name) => [`${name}.js`, `${name}.d.ts`])])
   if (!existsSync(join(dist, file))) throw new Error(`${file} is missing in dist`);
-const react = join(dist, 'react.js');
-const code = readFileSync(react, 'utf8');
-if (!code.startsWith('"use client"')) writeFileSync(react, `"use client";${code}`);
+for (const name of ['react.js', 'ring.js']) {
+  const file = join(dist, name);
+  const code = readFileSync(file, 'utf8');
+  if (!code.startsWith('"use client"')) writeFileSync(file, `"use client";${code}`);
+}

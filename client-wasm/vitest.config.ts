@@ -9,7 +9,6 @@ const react18 = (name: string): string => resolve(import.meta.dirname, '../tests
 const wasmBase64 = '\0ringfence-wasm-base64';
 
 export default defineConfig({
-  resolve: { alias: { 'ringfence-glue': resolve(wasmDir, 'core.js') } },
   plugins: [
     {
       name: 'wasm-base64',
@@ -26,7 +25,11 @@ export default defineConfig({
       {
         extends: true,
         resolve: { alias: { react: react18('react'), 'react-dom': react18('react-dom') } },
-        test: { name: 'react 18', include: ['test/react{,_hooks,_tearing}.test.tsx'], env: { RINGFENCE_REACT: '18' } },
+        test: {
+          name: 'react 18',
+          include: ['test/react{,_hooks,_keyed,_own,_tearing}.test.tsx'],
+          env: { RINGFENCE_REACT: '18' },
+        },
       },
     ],
     pool: 'forks',

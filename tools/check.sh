@@ -6,7 +6,7 @@ setup_npm
 clang_format() { cpp_files | xargs -0 -r npx --no-install clang-format --dry-run --Werror; }
 prettier() { npx --no-install prettier --log-level warn --check "${PRETTIER_FILES[@]}"; }
 
-# The package's types need its generated glue's declarations only, the demo's the built package.
+# The package's types need nothing built, the demo's the built package.
 typecheck() {
   local folder status=0
   for folder in client-wasm web-demo tests/e2e; do

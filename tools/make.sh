@@ -53,7 +53,7 @@ setup_wasm_catch2() {
 
 build_client() {
   local input
-  input=$({ digest client-wasm build/wasm/client-wasm/core.js build/wasm/client-wasm/core.wasm; cat package-lock.json; } | sha256sum | cut -d' ' -f1)
+  input=$({ digest client-wasm build/wasm/client-wasm/core.wasm; cat package-lock.json; } | sha256sum | cut -d' ' -f1)
   if [ -e client-wasm/dist/index.js ] && stamped client "$input"; then return; fi
   say "build: npm package"
   npm run build --silent -w ringfence || fail "the build of the npm package failed"

@@ -22,18 +22,11 @@ import type {
   PageOptions,
   SocketConstructor,
   SubscribeOptions,
-  Timers,
 } from './types.js';
 import { type ServerMessage, type Welcome, publishMessage } from './wire.js';
 
 const LISTENERS_MAX = 4096;
 const MS_MAX = 24 * 3600 * 1000;
-
-const SYSTEM_TIMERS: Timers = {
-  now: () => Date.now(),
-  setTimeout: (callback, ms) => setTimeout(callback, ms),
-  clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
-};
 
 class ClientImpl implements Client, StoreClient {
   readonly url: string;
@@ -335,7 +328,7 @@ export function connect(url: string | URL, options: ClientOptions): Client {
     connectTimeoutMs: checkInteger('connectTimeoutMs', options.connectTimeoutMs ?? 10_000, 1, MS_MAX),
     askWhy: options.askWhy ?? options.WebSocket === undefined,
     random: options.random ?? Math.random,
-    timers: options.timers ?? SYSTEM_TIMERS,
+    timers: options.timers ?? store.timers,
   };
   const limits: PublishLimits = {
     publishesMax: checkInteger('publishesMax', options.publishesMax ?? 256, 1, 65_536),

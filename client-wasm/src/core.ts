@@ -1,10 +1,9 @@
-// The only module that knows the generated code: one instance of the WASM core with memory of its own.
+// The only module that calls the WASM: one instance of the core with memory of its own.
 //
 // Bounds   the memory's maximum is the budget, whatever happens inside.
 // Refs     memory may grow in any call of the core, which detaches every view: each method makes its own.
-import createGlue, { type Glue } from 'ringfence-glue';
-
 import { RingfenceError, WasmLoadError } from './errors.js';
+import { type Exports, instantiate, textAt } from './instance.js';
 
 const PAGE_BYTES = 64 * 1024;
 /** What the WASM module asks for at least (its -sINITIAL_MEMORY): static data, stack and a little heap. */
@@ -100,7 +99,8 @@ export class Core {
   readonly budgetBytes: number;
   readonly #memory: WebAssembly.Memory;
   readonly #batchBytesMax: number;
-  readonly #glue: Glue;
+  /** For the parts of the package that a page loads by themselves. */
+  readonly wasm: Exports;
   readonly #encoder = new TextEncoder();
   #pushType = '';
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -117,25 +117,16 @@ export class Core {
     this.#batchBytesMax = batchBytesMax;
     try {
       this.#memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: pages });
-      const glue = createGlue({
-        wasmMemory: this.#memory,
-        instantiateWasm(imports, receive) {
-          const instance = new WebAssembly.Instance(module, imports);
-          receive(instance, module);
-          return instance.exports;
-        },
-      });
-      this.#glue = glue;
-      glue.changed = (listener) => this.#listeners.get(listener)?.();
+      this.wasm = instantiate(module, this.#memory, (listener) => this.#listeners.get(listener)?.());
     } catch (cause) {
       throw new WasmLoadError(`the WASM core did not start: ${String(cause)}`, cause);
     }
     // A sixteenth is left to bookkeeping and to what lies between blocks.
     const recordBytes = this.budgetBytes - FIXED_BYTES - batchBytesMax - Math.floor(this.budgetBytes / 16);
-    this.#check(this.#glue._rf_start(recordBytes, batchBytesMax), 'the store');
-    this.#rowsAddress = this.#glue._rf_rows_address();
-    this.#numbersAddress = this.#glue._rf_numbers_address();
-    this.#textAddress = this.#glue._rf_text_address();
+    this.check(this.wasm.rf_start(recordBytes, batchBytesMax), 'the store');
+    this.#rowsAddress = this.wasm.rf_rows_address();
+    this.#numbersAddress = this.wasm.rf_numbers_address();
+    this.#textAddress = this.wasm.rf_text_address();
   }
 
   get memoryBytes(): number {
@@ -144,52 +135,52 @@ export class Core {
 
   /** Takes a batch whole or not at all: undefined, or the code of its error. `source`: whose channel ids it has. */
   ingest(bytes: Uint8Array, source = 0): string | undefined {
-    const address = this.#glue._rf_staging(bytes.length);
+    const address = this.wasm.rf_staging(bytes.length);
     if (address === 0) return bytes.length > this.#batchBytesMax ? 'batch_too_large' : 'memory_full';
     new Uint8Array(this.#memory.buffer).set(bytes, address);
-    const error = this.#glue._rf_ingest(bytes.length, source);
-    return error === 0 ? undefined : this.#errorName(error);
+    const error = this.wasm.rf_ingest(bytes.length, source);
+    return error === 0 ? undefined : this.errorName(error);
   }
 
   /** The history that must let its readers see what it holds before resume(); 0: none. */
   get blocked(): number {
-    return this.#glue._rf_blocked();
+    return this.wasm.rf_blocked();
   }
 
   resume(): void {
-    this.#glue._rf_resume();
+    this.wasm.rf_resume();
   }
 
   /** Keeps positions from there on from eviction; below 0: none. */
   hold(id: number, position: number): void {
-    this.#glue._rf_hold(id, position);
+    this.wasm.rf_hold(id, position);
   }
 
   wanted(id: number): number {
-    return this.#glue._rf_wanted(id);
+    return this.wasm.rf_wanted(id);
   }
 
   setChannel(id: number, channel: string): void {
-    this.#glue._rf_set_channel(id, this.#put(channel));
+    this.wasm.rf_set_channel(id, this.#put(channel));
   }
 
   /** The position, or the code of its error. */
   push(id: number, timeMs: number, type: string, charge: number, text: string, own: boolean): number | string {
     if (type !== this.#pushType) {
-      this.#glue._rf_set_push_type(this.#put(type));
+      this.wasm.rf_set_push_type(this.#put(type));
       this.#pushType = type;
     }
-    const position = this.#glue._rf_push(id, timeMs * 1000, charge, this.#put(text), own ? 1 : 0);
-    return position >= 0 ? position : this.#errorName(-position);
+    const position = this.wasm.rf_push(id, timeMs * 1000, charge, this.#put(text), own ? 1 : 0);
+    return position >= 0 ? position : this.errorName(-position);
   }
 
   firstPosition(id: number): number {
-    return this.#glue._rf_first_position(id);
+    return this.wasm.rf_first_position(id);
   }
 
   /** The seq of the row that came last. */
   lastKey(id: number): number {
-    return this.#glue._rf_last_key(id);
+    return this.wasm.rf_last_key(id);
   }
 
   addView(
@@ -203,18 +194,18 @@ export class Core {
     const typesBytes = this.#put(types.join('\n'));
     const channelsBytes = this.#put(channels.join('\n'), typesBytes);
     const textBytes = this.#put(text, typesBytes + channelsBytes);
-    const view = this.#glue._rf_add_view(id, typesBytes, channelsBytes, textBytes, capacity, bucketMs * 1000);
-    if (view === 0) this.#check(this.#glue._rf_error(), `a view of ${capacity} matches`);
+    const view = this.wasm.rf_add_view(id, typesBytes, channelsBytes, textBytes, capacity, bucketMs * 1000);
+    if (view === 0) this.check(this.wasm.rf_error(), `a view of ${capacity} matches`);
     return view;
   }
 
   removeView(view: number): void {
-    this.#glue._rf_remove_view(view);
+    this.wasm.rf_remove_view(view);
   }
 
   viewNumbers(view: number): ViewNumbers {
-    this.#glue._rf_read_view(view);
-    return this.#named(VIEW_NUMBERS);
+    this.wasm.rf_read_view(view);
+    return this.named(VIEW_NUMBERS);
   }
 
   /** Positions in the history of matches [match, match + count), as far as they are held. */
@@ -222,54 +213,51 @@ export class Core {
     const positions: number[] = [];
     while (positions.length < count) {
       const wanted = Math.min(count - positions.length, POSITIONS_PER_READ_MAX);
-      const filled = this.#glue._rf_view_positions(view, match + positions.length, wanted);
-      positions.push(...this.#numbers(filled));
+      const filled = this.wasm.rf_view_positions(view, match + positions.length, wanted);
+      positions.push(...this.numbers(filled));
       if (filled < wanted) break;
     }
     return positions;
   }
 
   markRead(view: number, id: number, seq: number): boolean {
-    return this.#glue._rf_mark_read(view, id, seq) !== 0;
+    return this.wasm.rf_mark_read(view, id, seq) !== 0;
   }
 
   /** Counts by type, busiest first. */
   viewRates(view: number, nowMs: number): (readonly [type: string, count: number])[] {
-    return this.#table(this.#glue._rf_view_rates(view, nowMs * 1000))
+    return this.#table(this.wasm.rf_view_rates(view, nowMs * 1000))
       .map(({ type, seq }) => [type, seq] as const)
       .filter(([, count]) => count > 0)
       .sort((a, b) => b[1] - a[1]);
   }
 
   addHistory(name: string, recordsMax: number, bytesMax: number, ageMaxMs: number): number {
-    const id = this.#glue._rf_add_history(this.#put(name), recordsMax, bytesMax, ageMaxMs * 1000);
+    const id = this.wasm.rf_add_history(this.#put(name), recordsMax, bytesMax, ageMaxMs * 1000);
     if (id === 0) {
       const { capacityBytes, declaredBytes } = this.storeNumbers();
       const left = `${bytesMax} bytes asked for, ${capacityBytes - declaredBytes} of ${capacityBytes} not set aside yet`;
-      this.#check(this.#glue._rf_error(), `history ${JSON.stringify(name)} (${left})`);
+      this.check(this.wasm.rf_error(), `history ${JSON.stringify(name)} (${left})`);
     }
     return id;
   }
 
   removeHistory(id: number): void {
-    this.#glue._rf_remove_history(id);
+    this.wasm.rf_remove_history(id);
   }
 
   attach(channelId: number, id: number, newEpoch: boolean, after: number, source = 0): CoreHandle {
-    return this.#handle(
-      this.#glue._rf_attach(channelId, id, newEpoch ? 1 : 0, after, source),
-      `channel id ${channelId}`,
-    );
+    return this.#handle(this.wasm.rf_attach(channelId, id, newEpoch ? 1 : 0, after, source), `channel id ${channelId}`);
   }
 
   noteGap(channelId: number, to: number, source = 0): void {
-    this.#glue._rf_note_gap(channelId, to, source);
+    this.wasm.rf_note_gap(channelId, to, source);
   }
 
   /** `callback` must not throw. */
   onChange(id: number, callback: () => void): CoreHandle {
     const listener = ++this.#lastListener;
-    const handle = this.#handle(this.#glue._rf_on_change(id, listener), 'listener', () =>
+    const handle = this.#handle(this.wasm.rf_on_change(id, listener), 'listener', () =>
       this.#listeners.delete(listener),
     );
     this.#listeners.set(listener, callback);
@@ -277,38 +265,38 @@ export class Core {
   }
 
   markChanged(id: number): void {
-    this.#glue._rf_mark_changed(id);
+    this.wasm.rf_mark_changed(id);
   }
 
   get hasChanges(): boolean {
-    return this.#glue._rf_has_changes() !== 0;
+    return this.wasm.rf_has_changes() !== 0;
   }
 
   notify(): void {
-    this.#glue._rf_notify();
+    this.wasm.rf_notify();
   }
 
   expire(id: number, nowMs: number): number {
-    return this.#glue._rf_expire(id, nowMs * 1000);
+    return this.wasm.rf_expire(id, nowMs * 1000);
   }
 
   clear(id: number): void {
-    this.#glue._rf_clear(id);
+    this.wasm.rf_clear(id);
   }
 
   /** The position of the first record held with a seq at or above `seq`; the end if there is none. */
   lowerBound(id: number, seq: number): number {
-    return this.#glue._rf_lower_bound(id, seq);
+    return this.wasm.rf_lower_bound(id, seq);
   }
 
   /** The records held of [position, position + count), at most ROWS_PER_READ_MAX of them. */
   rows(id: number, position: number, count: number): RawRow[] {
-    return this.#table(this.#glue._rf_window(id, position, count));
+    return this.#table(this.wasm.rf_window(id, position, count));
   }
 
   /** The same records as bytes, padding included; each view is good until the next call of anything here. */
   recordBytes(id: number, position: number, count: number): Uint8Array[] {
-    const filled = this.#glue._rf_window(id, position, count);
+    const filled = this.wasm.rf_window(id, position, count);
     const { buffer } = this.#memory;
     const memory = new DataView(buffer);
     return Array.from({ length: filled }, (_, index) => {
@@ -337,8 +325,8 @@ export class Core {
   }
 
   place(id: number): Place {
-    this.#glue._rf_read_place(id);
-    const numbers = this.#numbers(5);
+    this.wasm.rf_read_place(id);
+    const numbers = this.numbers(5);
     return {
       first: numbers[0] ?? 0,
       end: numbers[1] ?? 0,
@@ -349,54 +337,54 @@ export class Core {
   }
 
   historyNumbers(id: number): HistoryNumbers {
-    this.#glue._rf_read_history(id);
-    return this.#named(HISTORY_NUMBERS);
+    this.wasm.rf_read_history(id);
+    return this.named(HISTORY_NUMBERS);
   }
 
   storeNumbers(): StoreNumbers {
-    this.#glue._rf_read_store();
-    return this.#named(STORE_NUMBERS);
+    this.wasm.rf_read_store();
+    return this.named(STORE_NUMBERS);
   }
 
   /** Batches refused, by code; those that occurred. */
   refusedByCode(): Record<string, number> {
     const counts: Record<string, number> = {};
     for (let error = 1; error < ERROR_NUMBERS_MAX; ++error) {
-      const count = this.#glue._rf_refused_by(error);
-      if (count > 0) counts[this.#errorName(error)] = count;
+      const count = this.wasm.rf_refused_by(error);
+      if (count > 0) counts[this.errorName(error)] = count;
     }
     return counts;
   }
 
   delete(): void {
-    this.#glue._rf_delete();
+    this.wasm.rf_delete();
   }
 
-  #errorName(error: number): string {
-    const bytes = new Uint8Array(this.#memory.buffer);
-    const start = this.#glue._rf_error_name(error);
-    return this.#decoder.decode(bytes.subarray(start, bytes.indexOf(0, start)));
+  errorName(error: number): string {
+    return textAt(this.#memory, this.wasm.rf_error_name(error));
   }
 
-  #numbers(count: number): Float64Array {
+  /** The first numbers of the core's table, until its next call. */
+  numbers(count: number): Float64Array {
     return new Float64Array(this.#memory.buffer, this.#numbersAddress, count);
   }
 
-  #named<Name extends string>(names: readonly Name[]): Record<Name, number> {
-    const numbers = this.#numbers(names.length);
+  /** The same by name. */
+  named<Name extends string>(names: readonly Name[]): Record<Name, number> {
+    const numbers = this.numbers(names.length);
     return Object.fromEntries(names.map((name, index) => [name, numbers[index]])) as Record<Name, number>;
   }
 
   #handle(address: number, what: string, ended?: () => void): CoreHandle {
-    if (address === 0) this.#check(this.#glue._rf_error(), what);
+    if (address === 0) this.check(this.wasm.rf_error(), what);
     let alive = true;
     return {
-      active: () => alive && this.#glue._rf_active(address) !== 0,
+      active: () => alive && this.wasm.rf_active(address) !== 0,
       delete: () => {
         if (!alive) return;
         alive = false;
         ended?.();
-        this.#glue._rf_end(address);
+        this.wasm.rf_end(address);
       },
     };
   }
@@ -410,9 +398,10 @@ export class Core {
     return written;
   }
 
-  #check(error: number, what: string): void {
+  /** @throws RingfenceError unless `error` is 0 */
+  check(error: number, what: string): void {
     if (error === 0) return;
-    const code = this.#errorName(error);
+    const code = this.errorName(error);
     throw new RingfenceError(code, `${what} was refused: ${code}`);
   }
 }

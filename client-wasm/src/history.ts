@@ -370,7 +370,7 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
   }
 
   #time({ time }: PushOptions): number {
-    return time === undefined ? Date.now() : checkInteger('time', time, 0, TIME_MS_MAX);
+    return time === undefined ? this.#store.timers.now() : checkInteger('time', time, 0, TIME_MS_MAX);
   }
 
   #entry(value: T, options: PushOptions): Entry<T> {

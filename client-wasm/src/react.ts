@@ -15,24 +15,32 @@ import {
 
 import { Backfill, type BackfillSnapshot, EMPTY_BACKFILL } from './backfill.js';
 import { checkInteger } from './check.js';
+import { projection as makeProjection } from './projection.js';
+import { type Lease, useBeforePaint, useLease } from './react/lease.js';
 import type {
   Client,
   ConnectionSource,
   ConnectionState,
   Handle,
   History,
+  Keyed,
+  KeyedSnapshot,
   Readable,
+  Reducer,
   Selector,
   Snapshot,
   Store,
   SubscribeOptions,
   SubscriptionSource,
   View,
+  ViewFilter,
+  ViewOptions,
   ViewSelector,
   ViewSnapshot,
   Window,
   WindowSource,
 } from './types.js';
+import { view as makeView } from './view.js';
 import { EMPTY_SNAPSHOT, WINDOW_ROWS_MAX } from './window.js';
 
 export type { BackfillSnapshot } from './backfill.js';
@@ -173,41 +181,149 @@ const EMPTY_VIEW: ViewSnapshot<never> = Object.freeze({
 });
 const getEmptyView = (): ViewSnapshot<never> => EMPTY_VIEW;
 
+/** What `useView` gives of a view that the component has made for itself. */
+export interface OwnViewSnapshot<T = unknown> extends ViewSnapshot<T> {
+  /** As of a view. Nothing before the first paint. Stays the same function while history and filter do. */
+  readonly markRead: (seq?: number) => void;
+}
+
 /**
- * The selected matches of a view; renders again when they change. The view belongs to whoever made it.
+ * The selected matches of a view; renders again when they change. Of a history and a filter it makes a view of its own,
+ * which ends when the component goes, or when the history, the filter, its capacity or its buckets are others (they are
+ * compared by value). A view that is given belongs to whoever made it.
  *
  * ```tsx
  * const { items, unread } = useView(whispers, { last: 20 });
+ * const { items, unread, markRead } = useView(chat, { types: ['whisper'], text }, { last: 20 });
  * ```
- * @throws RangeError for a selector out of its bounds
+ * @throws RangeError for a selector, filter or option out of its bounds
+ * @throws RingfenceError `over_budget` where the store has no room for a view
  */
-export function useView<T>(view: View<T> | undefined, selector: ViewSelector): ViewSnapshot<T> {
-  const { last, offset, limit } = selector as Partial<Record<'last' | 'offset' | 'limit', number>>;
-  const shown = useMemo<Readable<ViewSnapshot<T>> | undefined>(
-    () => view?.window(last === undefined ? { offset: offset ?? 0, limit: limit ?? 0 } : { last }),
-    [view, last, offset, limit],
+export function useView<T>(view: View<T> | undefined, selector: ViewSelector): ViewSnapshot<T>;
+export function useView<T>(
+  history: History<T> | undefined,
+  filter: ViewFilter,
+  options: ViewOptions & ViewSelector,
+): OwnViewSnapshot<T>;
+export function useView<T>(
+  source: View<T> | History<T> | undefined,
+  given: ViewSelector | ViewFilter,
+  options?: ViewOptions & ViewSelector,
+): ViewSnapshot<T> {
+  const { last, offset, limit } = (options ?? given) as Partial<Record<'last' | 'offset' | 'limit', number>>;
+  const own = options && [given as ViewFilter, { capacity: options.capacity, rateBucketMs: options.rateBucketMs }];
+  const history = own && (source as History<T> | undefined);
+  const lease = useLease(
+    history && own ? () => makeView(history, own[0] as ViewFilter, own[1] as ViewOptions) : undefined,
+    [history, JSON.stringify(own)],
   );
-  return useSyncExternalStore<ViewSnapshot<T>>(
-    shown?.subscribe ?? subscribeToNothing,
-    shown?.getSnapshot ?? getEmptyView,
+  const before = useRef<{ readonly history: unknown; readonly snapshot: ViewSnapshot<T> } | undefined>(undefined);
+  const shown = useMemo((): Pick<Readable<ViewSnapshot<T>>, 'getSnapshot'> & {
+    subscribe?: Lease<View<T>>['subscribe'];
+  } => {
+    const windowOf = (view: View<T>): Readable<ViewSnapshot<T>> =>
+      view.window(last === undefined ? { offset: offset ?? 0, limit: limit ?? 0 } : { last });
+    if (!lease) return own || !source ? { getSnapshot: getEmptyView } : windowOf(source as View<T>);
+    let view: View<T> | undefined;
+    let window: Readable<ViewSnapshot<T>> | undefined;
+    const getSnapshot = (): ViewSnapshot<T> => {
+      if (view !== lease.held) {
+        window = lease.held && windowOf(lease.held);
+        view = lease.held;
+      }
+      // Until a view of another filter is there, and that is before anything is painted, rows of the same history stay.
+      if (window) return window.getSnapshot();
+      return (before.current?.history === history && before.current?.snapshot) || EMPTY_VIEW;
+    };
+    return { getSnapshot, subscribe: lease.subscribe };
+  }, [lease, source, last, offset, limit]);
+  const snapshot = useSyncExternalStore<ViewSnapshot<T>>(
+    shown.subscribe ?? subscribeToNothing,
+    shown.getSnapshot,
     getEmptyView,
   );
+  useEffect(() => {
+    before.current = { history, snapshot };
+  }, [history, snapshot]);
+  const markRead = useMemo(() => (seq?: number) => lease?.held?.markRead(seq), [lease]);
+  const asked = own !== undefined;
+  return useMemo(() => (asked ? { ...snapshot, markRead } : snapshot), [asked, snapshot, markRead]);
 }
 
 /**
  * The state of a projection, queue or keyed map, or of anything else that is `Readable`; `otherwise` while there is none, and
  * on a server. Keep `otherwise` the same object.
  *
+ * Of a history, a reducer and a state to begin with it makes a projection of its own, which ends when the component goes or
+ * the history is another one: then what had left the history is in it no more, which a `projection()` made once would still
+ * know. Rows are folded by the latest reducer, as `useReducer` does; those before are not folded again. `initial` is
+ * looked at once.
+ *
  * ```tsx
  * const { player } = useProjection(game, INITIAL);
+ * const total = useProjection(orders, (sum, row) => sum + row.data.price, 0);
  * ```
  */
-export function useProjection<S>(projection: Readable<S> | undefined, otherwise: S): S {
+export function useProjection<S>(projection: Readable<S> | undefined, otherwise: S): S;
+export function useProjection<S, T>(history: History<T> | undefined, reducer: Reducer<S, T>, initial: S): S;
+export function useProjection<S, T>(
+  source: Readable<S> | History<T> | undefined,
+  given: S | Reducer<S, T>,
+  ...rest: readonly [initial?: S]
+): S {
+  const own = rest.length > 0;
+  const otherwise = (own ? rest[0] : given) as S;
+  const reducer = useRef(given as Reducer<S, T>);
+  useBeforePaint(() => {
+    reducer.current = given as Reducer<S, T>;
+  }, [given]);
+  const history = own ? (source as History<T> | undefined) : undefined;
+  const lease = useLease(
+    history && (() => makeProjection<S, T>(history, (state, row) => reducer.current(state, row), otherwise)),
+    [history],
+  );
   const getOtherwise = useCallback(() => otherwise, [otherwise]);
+  // Before it is there: what it begins with.
+  const getState = useMemo(() => lease && (() => (lease.held ? lease.held.getSnapshot() : otherwise)), [lease]);
+  const readable = own ? undefined : (source as Readable<S> | undefined);
   return useSyncExternalStore(
-    projection?.subscribe ?? subscribeToNothing,
-    projection?.getSnapshot ?? getOtherwise,
+    (lease ?? readable)?.subscribe ?? subscribeToNothing,
+    getState ?? readable?.getSnapshot ?? getOtherwise,
     getOtherwise,
+  );
+}
+
+const EMPTY_KEYED: KeyedSnapshot<never, never> = Object.freeze({
+  entries: EMPTY_SNAPSHOT.items as readonly never[],
+  size: 0,
+  evicted: 0,
+  version: 0,
+});
+const getEmptyKeyed = (): KeyedSnapshot<never, never> => EMPTY_KEYED;
+const getUndefined = (): undefined => undefined;
+
+/**
+ * The entries of a keyed map, or the value of one key; renders again when what it gives changes. Looks at the map without
+ * using it: what stays is decided by who calls `get` and `set`.
+ *
+ * ```tsx
+ * const { entries } = useKeyed(occupants);
+ * const player = useKeyed(occupants, { key: id });
+ * ```
+ */
+export function useKeyed<K, V>(map: Keyed<K, V> | undefined): KeyedSnapshot<K, V>;
+export function useKeyed<K, V>(map: Keyed<K, V> | undefined, one: { readonly key: K }): V | undefined;
+export function useKeyed<K, V>(map: Keyed<K, V> | undefined, one?: { readonly key: K }): unknown {
+  const key = one?.key;
+  const whole = one === undefined;
+  const getShown = useMemo(() => {
+    if (!map) return whole ? getEmptyKeyed : getUndefined;
+    return whole ? map.getSnapshot : () => map.peek(key as K);
+  }, [map, whole, key]);
+  return useSyncExternalStore<unknown>(
+    map?.subscribe ?? subscribeToNothing,
+    getShown,
+    whole ? getEmptyKeyed : getUndefined,
   );
 }
 

@@ -5,6 +5,7 @@ import { HandleTable, type Registration, dispose, warnOfLeak } from './handle.js
 import { HistoryImpl } from './history.js';
 import { Notifier, type NotifyMode } from './notifier.js';
 import { makeQueue } from './queue.js';
+import { SYSTEM_TIMERS } from './timers.js';
 import type {
   HandleCounts,
   History,
@@ -15,6 +16,7 @@ import type {
   Store,
   StoreOptions,
   StoreStats,
+  Timers,
 } from './types.js';
 
 const BATCH_BYTES_MIN = 4096;
@@ -65,6 +67,8 @@ export class StoreImpl implements Store {
   /** A reducer is being called: nothing may be changed meanwhile. */
   reducing = false;
   readonly queueNames = new Set<string>();
+  readonly keyedNames = new Set<string>();
+  readonly timers: Timers;
   /** What ends with the store, beside histories and clients. */
   readonly children = new Set<Registration>();
   readonly #core: Core;
@@ -80,11 +84,12 @@ export class StoreImpl implements Store {
   #sources = 0;
   #listenerErrors = 0;
   #notifications = 0;
-  #expireTimer: ReturnType<typeof setTimeout> | undefined;
+  #expireTimer: unknown;
 
   constructor(module: WebAssembly.Module, options: StoreOptions) {
     const { budgetBytes, batchBytes } = checkBudget(options);
     this.batchBytes = batchBytes;
+    this.timers = options.timers ?? SYSTEM_TIMERS;
     this.#core = new Core(module, budgetBytes, batchBytes);
     this.#onError = options.onError ?? report;
     const onLeak = options.onLeak ?? warnOfLeak;
@@ -123,9 +128,10 @@ export class StoreImpl implements Store {
     const views = this.table.count('view');
     const projections = this.table.count('projection');
     const queues = this.table.count('queue');
-    const total =
-      histories + listeners + routes + clients + subscriptions + clientListeners + views + projections + queues;
-    return { histories, listeners, routes, clients, subscriptions, clientListeners, views, projections, queues, total };
+    const keyed = this.table.count('keyed');
+    const counts = { histories, listeners, routes, clients, subscriptions, clientListeners, views, projections };
+    const total = Object.values(counts).reduce((sum, count) => sum + count, queues + keyed);
+    return { ...counts, queues, keyed, total };
   }
 
   liveHandles(): readonly LiveHandle[] {
@@ -172,7 +178,7 @@ export class StoreImpl implements Store {
     if (this.#ended) return; // by who was told that a client has ended
     this.#ended = true;
     this.#notifier.end();
-    clearTimeout(this.#expireTimer);
+    this.timers.clearTimeout(this.#expireTimer);
     // Called by a listener, the core is still at work on its stack: it goes once it has returned.
     if (!this.#notifying) this.#core.delete();
   }
@@ -299,14 +305,15 @@ export class StoreImpl implements Store {
 
   // One timer for all histories with an age limit, a tenth of the shortest limit.
   #scheduleExpiry(): void {
-    clearTimeout(this.#expireTimer);
+    this.timers.clearTimeout(this.#expireTimer);
     let shortestMs = Number.POSITIVE_INFINITY;
     for (const { maxAge } of this.#histories) if (maxAge !== undefined) shortestMs = Math.min(shortestMs, maxAge);
     if (shortestMs === Number.POSITIVE_INFINITY) return;
     const everyMs = Math.min(Math.max(shortestMs / 10, EXPIRE_EVERY_MS_MIN), EXPIRE_EVERY_MS_MAX);
-    this.#expireTimer = setTimeout(() => {
+    this.#expireTimer = this.timers.setTimeout(() => {
       let expired = 0;
-      for (const history of this.#histories) if (history.maxAge !== undefined) expired += history.expire(Date.now());
+      for (const history of this.#histories)
+        if (history.maxAge !== undefined) expired += history.expire(this.timers.now());
       if (expired > 0) this.changed();
       this.#scheduleExpiry();
     }, everyMs);

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Queue, QueueOptions } from './view_types.js';
 
+export type * from './keyed_types.js';
 export type * from './view_types.js';
 
 // The public types of the package. Units: `bytes` are bytes, `...Ms` milliseconds, `time` milliseconds since 1970-01-01
@@ -234,6 +235,8 @@ export interface StoreOptions {
    * its owner ends. Default: `console.warn` with the stack of where it was made.
    */
   readonly onLeak?: (leaked: LiveHandle) => void;
+  /** The clock of `maxAge`, `ttl`, pushed values and, unless they have their own, clients. Default: the page's. For tests. */
+  readonly timers?: Timers;
 }
 
 /** Live handles by kind. All zero but for what is in use: a leak shows here. */
@@ -251,6 +254,7 @@ export interface HandleCounts {
   readonly views: number;
   readonly projections: number;
   readonly queues: number;
+  readonly keyed: number;
   readonly total: number;
 }
 
@@ -451,6 +455,7 @@ export interface ClientOptions {
   readonly offlineBytes?: number | string;
   /** 0 <= random() < 1. Default `Math.random`. */
   readonly random?: () => number;
+  /** Default: that of the store. */
   readonly timers?: Timers;
 }
 

@@ -166,7 +166,7 @@ class ViewImpl<T> {
     this.check();
     const seconds = (RATE_BUCKETS * this.bucketMs) / 1000;
     return this.history.store.core
-      .viewRates(this.id, Date.now())
+      .viewRates(this.id, this.history.store.timers.now())
       .map(([type, count]) => Object.freeze({ type, count, perSecond: count / seconds }));
   }
 

@@ -28,6 +28,7 @@ const countOf = (list: readonly LiveHandle[]): Omit<HandleCounts, 'total' | 'rou
     views: of('view'),
     projections: of('projection'),
     queues: of('queue'),
+    keyed: of('keyed'),
   };
 };
 

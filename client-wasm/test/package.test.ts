@@ -100,6 +100,15 @@ describe('the package', () => {
     expect(out.trim()).toBe('true true 0');
   });
 
+  it('asks of a page for no more than its memory, two functions, and what Emscripten tells', () => {
+    const wasm = new WebAssembly.Module(readFileSync(join(folder, 'node_modules/ringfence/dist/core.wasm')));
+    // The last two are answered with 0: see instance.ts.
+    const known = ['memory', 'ringfence_changed', 'ringfence_report', 'emscripten_notify_memory_growth', 'proc_exit'];
+    const asked = WebAssembly.Module.imports(wasm).map(({ name }) => name);
+    expect(asked.filter((name) => !known.includes(name))).toEqual([]);
+    expect(asked).toEqual(expect.arrayContaining(known.slice(0, 3)));
+  });
+
   it('gives its WASM and its package.json by name', () => {
     const out = run(`
       import { readFileSync } from 'node:fs';
@@ -118,11 +127,10 @@ describe('the package', () => {
       const from = dirname(require.resolve(`${name}/package.json`));
       symlinkSync(from, join(folder, 'node_modules', name));
     }
-    expect(readFileSync(join(folder, 'node_modules/ringfence/dist/react.js'), 'utf8').startsWith('"use client"')).toBe(
-      true,
-    );
+    for (const entry of ['react.js', 'ring.js'])
+      expect(readFileSync(join(folder, 'node_modules/ringfence/dist', entry), 'utf8')).toMatch(/^"use client"/);
     expect(run(`import * as hooks from 'ringfence/react'; console.log(Object.keys(hooks).sort().join())`).trim()).toBe(
-      'Provider,useBackfill,useClient,useConnection,useCount,useHistory,useProjection,useStore,useSubscription,useView',
+      'Provider,useBackfill,useClient,useConnection,useCount,useHistory,useKeyed,useProjection,useStore,useSubscription,useView',
     );
   });
 
@@ -131,6 +139,7 @@ describe('the package', () => {
       join(folder, 'user.ts'),
       `import { createStore, connect, type Row, type Snapshot } from 'ringfence';
        import { createStoreSync } from 'ringfence/inline';
+       import { keyed } from 'ringfence/keyed';
        interface Chat { readonly text: string }
        const store = await createStore({ budget: '16 MiB' });
        const chat = store.history<Chat>('chat', { capacity: 1000, bytes: '1 MiB', decode: (value) => value as Chat });
@@ -146,7 +155,13 @@ describe('the package', () => {
        chat.window({ first: 3 });
        // @ts-expect-error a budget is needed
        createStoreSync({});
-       subscription(); subscription.end(); void taken;`,
+       const room = keyed<number, Chat>(store, 'room', { capacity: 50, ttl: 60_000, sizeOf: ({ text }) => text.length });
+       room.set(1, { text: 'hello' }, { ttl: 1000 });
+       const found: Chat | undefined = room.get(1);
+       for (const [key, value] of room.getSnapshot().entries) void [key satisfies number, value satisfies Chat];
+       // @ts-expect-error a capacity is needed
+       keyed(store, 'b', {});
+       subscription(); subscription.end(); void [taken, found];`,
     );
     writeFileSync(
       join(folder, 'tsconfig.json'),
@@ -193,6 +208,8 @@ describe('the package', () => {
     expect(zipped(main)).toBeLessThanOrEqual(48_000);
     for (const [entry, most] of [
       ['react.js', 3000],
+      ['ring.js', 1500],
+      ['keyed.js', 3000],
       ['zustand.js', 3000],
       ['persist.js', 5000],
       ['worker.js', 5000],
@@ -270,10 +287,14 @@ describe('the sources', () => {
   const importersOf = (module: string): string[] =>
     [...imports].filter(([, list]) => list.includes(module)).map(([name]) => name);
 
-  it('know the generated code in core.ts alone, and React in react.ts alone', () => {
+  it('know the WASM in core.ts alone, and React in react.ts, react/ and ring.ts alone', () => {
     expect(imports.size).toBeGreaterThan(15);
-    expect(importersOf('ringfence-glue')).toEqual(['core.ts']);
-    expect(importersOf('react')).toEqual(['react.ts']);
+    expect(importersOf('./instance.js')).toEqual(['core.ts']);
+    expect(importersOf('react')).toEqual(['react.ts', 'ring.ts']);
+    expect(imports.get('ring.ts')?.filter((name) => name.startsWith('.'))).toEqual([
+      './capped/versions.js',
+      './check_integer.js',
+    ]);
     expect(importersOf('ringfence-wasm-base64')).toEqual(['inline.ts']);
   });
 
@@ -283,9 +304,19 @@ describe('the sources', () => {
         .get('react.ts')
         ?.filter((name) => name.startsWith('.'))
         .sort(),
-    ).toEqual(['./backfill.js', './backfill.js', './check.js', './types.js', './window.js']);
+    ).toEqual([
+      './backfill.js',
+      './backfill.js',
+      './check.js',
+      './projection.js',
+      './react/lease.js',
+      './types.js',
+      './view.js',
+      './window.js',
+    ]);
     expect(imports.get('backfill.ts')).toEqual(['./types.js']);
-    expect(imports.get('core.ts')?.filter((name) => name.startsWith('.'))).toEqual(['./errors.js']);
+    expect(imports.get('core.ts')?.filter((name) => name.startsWith('.'))).toEqual(['./errors.js', './instance.js']);
+    expect(imports.get('instance.ts')).toEqual([]);
     for (const low of ['store.ts', 'history.ts', 'window.ts', 'rows.ts', 'core.ts', 'errors.ts'])
       for (const high of [
         './client.js',

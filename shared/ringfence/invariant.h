@@ -11,5 +11,13 @@ namespace ringfence {
 
 }  // namespace ringfence
 
-#define INVARIANT(cond) \
-  (static_cast<bool>(cond) ? static_cast<void>(0) : ::ringfence::invariant_failed(#cond, __FILE__, __LINE__))
+// A page loads no text of conditions: the place tells them.
+#ifdef __EMSCRIPTEN__
+#define RINGFENCE_CONDITION(cond) ""
+#else
+#define RINGFENCE_CONDITION(cond) #cond
+#endif
+
+#define INVARIANT(cond)                           \
+  (static_cast<bool>(cond) ? static_cast<void>(0) \
+                           : ::ringfence::invariant_failed(RINGFENCE_CONDITION(cond), __FILE__, __LINE__))

@@ -31,7 +31,7 @@ Result<HistoryId> Replica::add_history(std::string_view name, const HistoryLimit
 bool Replica::remove_history(HistoryId id) {
   const auto found = histories_.find(id);
   if (found == histories_.end()) return false;
-  std::erase_if(routes_, [id](const auto& entry) { return entry.second->history == id; });
+  routes_.erase_if([id](const auto& entry) { return entry.second->history == id; });
   std::erase(changed_, id);
   for (std::size_t index = views_.size(); index-- > 0;)
     if (views_[index].history == id) remove_view(views_[index].id);
@@ -56,7 +56,7 @@ Result<Subscription> Replica::attach(std::uint32_t channel_id, HistoryId id, boo
                                      SourceId source) {
   History* const target = history(id);
   if (!target) return Error::not_subscribed;
-  std::erase_if(routes_, [](const auto& entry) { return entry.second->sections.size() == 0; });
+  routes_.erase_if([](const auto& entry) { return entry.second->sections.size() == 0; });
   const std::uint64_t wanted = route_key(source, channel_id);
   for (const auto& [key, route] : routes_)
     if (key == wanted || route->history == id) return Error::already_attached;
@@ -67,7 +67,7 @@ Result<Subscription> Replica::attach(std::uint32_t channel_id, HistoryId id, boo
     mark_changed(id);
   }
   if (after > target->last_seq()) target->skip_to(std::min(after, kSeqMax));
-  auto& route = *routes_.emplace(wanted, std::make_unique<Route>(id)).first->second;
+  auto& route = *routes_.emplace(wanted, std::make_unique<Route>(id))->second;
   return route.sections.subscribe([this, id](const Section& section) { take(id, section); });
 }
 

@@ -19,9 +19,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include <ringfence/flat_map.h>
 #include <ringfence/history.h>
 #include <ringfence/topic.h>
 #include <ringfence/view.h>
@@ -147,8 +147,8 @@ class Replica {
   SegmentPool pool_;
   std::uint64_t declared_bytes_ = 0;
   HistoryId next_id_ = 1;
-  std::unordered_map<HistoryId, std::unique_ptr<Held>> histories_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Route>> routes_;  // by route_key()
+  FlatMap<HistoryId, std::unique_ptr<Held>> histories_;
+  FlatMap<std::uint64_t, std::unique_ptr<Route>> routes_;  // by route_key()
   std::vector<HistoryId> changed_;
   std::vector<Watching> views_;  // their ids rise
   ViewId next_view_ = 1;

@@ -9,21 +9,25 @@
 #include <emmintrin.h>
 #endif
 
+#include <ringfence/cold.h>
+
 namespace ringfence {
 namespace {
 
+// Small ones say inline: Emscripten inlines no others.
+//
 // Lowered by the compiler to what the target has.
 using Block = std::uint8_t __attribute__((vector_size(16)));
 constexpr std::size_t kBlockBytes = sizeof(Block);
 
-Block load_block(const char* from) noexcept {
+inline Block load_block(const char* from) noexcept {
   Block block;
   std::memcpy(&block, from, sizeof block);
   return block;
 }
 
 // A bit for each byte of a mask.
-std::uint32_t lanes(Block mask) noexcept {
+inline std::uint32_t lanes(Block mask) noexcept {
 #if defined(__wasm_simd128__)
   return static_cast<std::uint32_t>(wasm_i8x16_bitmask(reinterpret_cast<v128_t>(mask)));
 #elif defined(__SSE2__)
@@ -35,12 +39,12 @@ std::uint32_t lanes(Block mask) noexcept {
 #endif
 }
 
-Block fill(char c) noexcept { return Block{} + static_cast<std::uint8_t>(c); }
+inline Block fill(char c) noexcept { return Block{} + static_cast<std::uint8_t>(c); }
 
-Block equal(Block block, Block to) noexcept { return reinterpret_cast<Block>(block == to); }
+inline Block equal(Block block, Block to) noexcept { return reinterpret_cast<Block>(block == to); }
 
 // How usual a byte is in JSON of English text: less is rarer.
-std::size_t usualness(char c) noexcept {
+RINGFENCE_COLD std::size_t usualness(char c) noexcept {
   constexpr std::string_view kRareFirst = "zqxjkvbpygfwmucldrhsnioate";
   const std::size_t letter = kRareFirst.find(c);
   if (letter != std::string_view::npos) return letter + 1;
@@ -72,7 +76,7 @@ struct Pair {
 };
 
 // Of a code point below U+0800. Both of a pair have the same length in UTF-8.
-Pair cases_of(std::uint32_t c) noexcept {
+RINGFENCE_COLD Pair cases_of(std::uint32_t c) noexcept {
   if (between(c, 'A', 'Z') || between(c, 0xc0, 0xde)) return c == 0xd7 ? Pair{c, c} : Pair{c + 0x20, c};
   if (between(c, 'a', 'z') || between(c, 0xe0, 0xfe)) return c == 0xf7 ? Pair{c, c} : Pair{c, c - 0x20};
   if (c == 0xff || c == 0x178) return {0xff, 0x178};
@@ -100,7 +104,7 @@ std::size_t char_bytes(char lead) noexcept {
 }
 
 // Over as many bytes as it takes.
-void put(std::string& to, std::size_t at, std::uint32_t c) noexcept {
+RINGFENCE_COLD void put(std::string& to, std::size_t at, std::uint32_t c) noexcept {
   if (c < 0x80) {
     to[at] = static_cast<char>(c);
   } else {
@@ -109,7 +113,7 @@ void put(std::string& to, std::size_t at, std::uint32_t c) noexcept {
   }
 }
 
-std::string as_json(std::string_view text) {
+RINGFENCE_COLD std::string as_json(std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   constexpr std::string_view kShort = "\b\t\n\f\r\"\\";
   constexpr std::string_view kLetters = "btnfr\"\\";
@@ -145,12 +149,12 @@ bool in_value(std::string_view json, std::size_t from, std::size_t to) noexcept 
 
 }  // namespace
 
-Result<TextMatch> TextMatch::create(std::string_view text) {
+RINGFENCE_COLD Result<TextMatch> TextMatch::create(std::string_view text) {
   if (!valid(text)) return Error::bad_field;
   return TextMatch(text);
 }
 
-TextMatch::TextMatch(std::string_view text) : small_(as_json(text)), large_(small_) {
+RINGFENCE_COLD TextMatch::TextMatch(std::string_view text) : small_(as_json(text)), large_(small_) {
   INVARIANT(valid(text));
   const std::string json = small_;
   for (std::size_t at = 0; at < json.size(); at += char_bytes(json[at])) {

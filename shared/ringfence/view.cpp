@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <ringfence/cold.h>
+
 namespace ringfence {
 namespace {
 
@@ -16,7 +18,7 @@ bool any_name(std::string_view names, Visit visit) {
   }
 }
 
-bool valid_names(std::string_view names) noexcept {
+RINGFENCE_COLD bool valid_names(std::string_view names) noexcept {
   std::size_t count = 0;
   if (names.size() > 256 * ViewFilter::kNamesMax) return false;  // so that a place in them has 16 bits
   return names.empty() ||
@@ -31,14 +33,15 @@ bool channel_matches(std::string_view wanted, std::string_view channel) noexcept
 
 }  // namespace
 
-Result<std::unique_ptr<View>> View::create(ViewFilter filter, std::uint32_t capacity, std::int64_t rate_bucket_us) {
+RINGFENCE_COLD Result<std::unique_ptr<View>> View::create(ViewFilter filter, std::uint32_t capacity,
+                                                          std::int64_t rate_bucket_us) {
   if (capacity == 0 || capacity > kCapacityMax || rate_bucket_us <= 0) return Error::bad_capacity;
   if (!valid_names(filter.types) || !valid_names(filter.channels)) return Error::bad_field;
   if (!filter.text.empty() && !TextMatch::valid(filter.text)) return Error::bad_field;
   return std::unique_ptr<View>(new View(std::move(filter), capacity, rate_bucket_us));
 }
 
-View::View(ViewFilter&& filter, std::uint32_t capacity, std::int64_t rate_bucket_us)
+RINGFENCE_COLD View::View(ViewFilter&& filter, std::uint32_t capacity, std::int64_t rate_bucket_us)
     : filter_(std::move(filter)),
       ring_(RingBuffer<std::uint64_t>::create(capacity).value()),
       rates_(RateMeter::create(rate_bucket_us).value()) {
