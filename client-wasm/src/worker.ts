@@ -4,6 +4,7 @@
 // Owns     the Worker. Bounds: one message of it on its way, with what is new in the windows shown; the next one comes when the
 //          page has had a frame.
 import type { RingfenceError } from './errors.js';
+import type { PersistOptions } from './persist.js';
 import type {
   ChannelResume,
   ChannelSubscription,
@@ -47,11 +48,22 @@ export interface WorkerStoreOptions {
 }
 
 /** As `HistoryOptions`; the values that a page pushes cannot go into a worker's history, so nothing about them. */
-export type WorkerHistoryOptions<T = unknown> = Pick<HistoryOptions<T>, 'capacity' | 'bytes' | 'maxAge' | 'decode'>;
+export interface WorkerHistoryOptions<T = unknown> extends Pick<
+  HistoryOptions<T>,
+  'capacity' | 'bytes' | 'maxAge' | 'decode'
+> {
+  /**
+   * Keeps it in IndexedDB, from the worker, as `persist()` of `ringfence/persist` does; what is kept already is in it when the
+   * promise of it resolves. Errors go to the store's `onError`. Default: false.
+   */
+  readonly persist?: boolean | Omit<PersistOptions, 'indexedDB' | 'onError'>;
+}
 
 /** A history in the worker, for `useHistory` and `useCount`. Made by `WorkerStore.history()`. */
 export interface WorkerHistory<T = unknown> extends WindowSource<T> {
   readonly name: string;
+  /** Records that were kept, and put into it at the start. */
+  readonly restored: number;
   stats(): Promise<HistoryStats>;
   /** Evicts all records; the place in the channel stays. */
   clear(): Promise<void>;
@@ -104,7 +116,7 @@ export interface WorkerStore {
   stats(): Promise<StoreStats>;
   /** Of the store in the worker. */
   workerHandles(): Promise<HandleCounts>;
-  /** Ends every history and client, and terminates the worker, which has a second for it. Again: nothing. */
+  /** Ends every history and client, and terminates the worker, which has 3 s for it (what is kept is written). Again: nothing. */
   end(): void;
   [Symbol.dispose](): void;
 }
@@ -139,16 +151,6 @@ function afterFrame(run: () => void): () => void {
   return forget;
 }
 
-/** A worker has no document: the page says when it is seen again. */
-function watchVisibility(seen: () => void): () => void {
-  const { document } = globalThis;
-  const changed = (): void => {
-    if (document.visibilityState === 'visible') seen();
-  };
-  document?.addEventListener?.('visibilitychange', changed);
-  return () => document?.removeEventListener?.('visibilitychange', changed);
-}
-
 class WorkerStoreImpl implements WorkerStore {
   readonly #link: Link;
   readonly #histories = new Map<number, RemoteHistory<unknown>>();
@@ -164,6 +166,7 @@ class WorkerStoreImpl implements WorkerStore {
       this.#drop(error.message);
       onError(error);
     };
+    globalThis.document?.addEventListener?.('visibilitychange', this.#seen);
     this.#link = new Link(worker, (message) => this.#receive(message), onError, failed);
   }
 
@@ -172,10 +175,14 @@ class WorkerStoreImpl implements WorkerStore {
   }
 
   async history<T = unknown>(name: string, options: WorkerHistoryOptions<T> = {}): Promise<WorkerHistory<T>> {
-    const { decode, ...plain } = options;
+    const { decode, persist = false, ...plain } = options;
     const id = this.#link.next();
-    await this.#link.call({ of: 'history', history: id, name, options: plain });
-    const history = new RemoteHistory<T>(this.#link, id, name, decode, this.#windows, () => this.#histories.delete(id));
+    const kept = persist === true ? {} : persist || undefined;
+    const call = { of: 'history', history: id, name, options: plain, persist: kept } as const;
+    const { restored } = await this.#link.call<{ restored: number }>(call);
+    const history = new RemoteHistory<T>(this.#link, id, name, decode, this.#windows, restored, () =>
+      this.#histories.delete(id),
+    );
     this.#histories.set(id, history as unknown as RemoteHistory<unknown>);
     return history;
   }
@@ -186,7 +193,7 @@ class WorkerStoreImpl implements WorkerStore {
   ): Promise<WorkerClient> {
     const id = this.#link.next();
     const address = absolute(String(url));
-    const client = new RemoteClient(this.#link, id, address, token, watchVisibility, () => this.#clients.delete(id));
+    const client = new RemoteClient(this.#link, id, address, token, () => this.#clients.delete(id));
     this.#clients.set(id, client); // its token may be asked for at once
     const bring = typeof token === 'function' ? true : (token ?? false);
     try {
@@ -221,7 +228,14 @@ class WorkerStoreImpl implements WorkerStore {
     this.end();
   }
 
+  // A worker has no document: the page says when it is hidden, and when it is seen again.
+  readonly #seen = (): void => {
+    if (globalThis.document.visibilityState !== 'visible') return this.#link.send({ op: 'hidden' });
+    for (const client of this.#clients.values()) client.check();
+  };
+
   #drop(reason: string): void {
+    globalThis.document?.removeEventListener?.('visibilitychange', this.#seen);
     this.#forgetFrame?.();
     for (const client of [...this.#clients.values()]) client.end(reason);
     for (const history of [...this.#histories.values()]) history.end();

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 
+import 'fake-indexeddb/auto';
+import { IDBFactory } from 'fake-indexeddb';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { EndedError, type RingfenceError } from '../src/errors.js';
@@ -342,12 +344,19 @@ describe('a client in a worker', () => {
     const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
     vi.stubGlobal('document', page);
     const removed = vi.spyOn(page, 'removeEventListener');
-    const { worker, client } = await subscribed();
+    const { worker, store } = await subscribed();
     page.dispatchEvent(new Event('visibilitychange'));
     expect(worker.sent.at(-1)).toMatchObject({ op: 'do', method: 'check' });
-    const before = removed.mock.calls.length;
-    client.end();
-    expect(removed.mock.calls.length).toBeGreaterThan(before);
+    page.visibilityState = 'hidden';
+    page.dispatchEvent(new Event('visibilitychange'));
+    expect(worker.sent.at(-1)).toEqual({ op: 'hidden' });
+    store.end();
+    expect(worker.sent.at(-1)).toEqual({ op: 'end' });
+    const ended = worker.sent.length;
+    page.visibilityState = 'visible';
+    page.dispatchEvent(new Event('visibilitychange'));
+    expect(worker.sent).toHaveLength(ended);
+    expect(removed.mock.calls.some(([type]) => type === 'visibilitychange')).toBe(true);
   });
 
   it('works against the real server', { timeout: 60_000 }, async () => {
@@ -365,6 +374,47 @@ describe('a client in a worker', () => {
     } finally {
       await server.down();
     }
+  });
+});
+
+describe('a history in a worker that is kept', () => {
+  it('is there when the page is loaded again, and goes on where it was', async () => {
+    vi.stubGlobal('indexedDB', new IDBFactory());
+    const server = new MemoryServer();
+    const load = async () => {
+      const { store, worker, failures } = await open(server);
+      const chat = await store.history<number>('chat', { persist: { flushMs: 10 } });
+      const window = chat.window({ last: 100 });
+      window.subscribe(() => undefined);
+      await until(() => expect(window.getSnapshot().size).toBe(chat.restored));
+      const client = await store.connect('ws://test/v1/ws');
+      const told: string[] = [];
+      client.onResume(({ text }) => told.push(text));
+      const subscription = client.subscribe('room:1', chat);
+      await until(() => expect(subscription.state).toBe('active'));
+      return { store, worker, failures, chat, window, told };
+    };
+    const first = await load();
+    for (let n = 1; n <= 20; ++n) server.publish('room:1', 'count', n);
+    await until(() => expect(first.window.getSnapshot().size).toBe(20));
+    first.store.end(); // writes the rest first
+    await until(() => expect(first.worker.terminated).toBe(1));
+    for (let n = 21; n <= 25; ++n) server.publish('room:1', 'count', n);
+    const second = await load();
+    expect([first.chat.restored, second.chat.restored]).toEqual([0, 20]);
+    await until(() => expect(second.told).toEqual(['replayed 5']));
+    await until(() => expect(second.window.getSnapshot().items.at(-1)?.data).toBe(25));
+    expect([first.failures, second.failures]).toEqual([[], []]);
+  });
+
+  it('says where it cannot be kept, and that an option is out of its bounds', async () => {
+    vi.stubGlobal('indexedDB', undefined);
+    const { store, failures } = await open();
+    const chat = await store.history('chat', { persist: true });
+    expect(chat.restored).toBe(0);
+    await until(() => expect(failures).toMatchObject([{ code: 'persist_unavailable' }]));
+    await expect(store.history('other', { persist: { flushMs: 1 } })).rejects.toThrow(RangeError);
+    expect((await store.workerHandles()).histories).toBe(1);
   });
 });
 
@@ -387,7 +437,7 @@ describe('the end of a worker', () => {
     expect(window.getSnapshot()).toBeDefined();
   });
 
-  it('comes in a second where the worker does not answer', async () => {
+  it('comes in 3 s where the worker does not answer', async () => {
     const { store, worker } = await open();
     vi.spyOn(worker, 'postMessage').mockImplementation(() => undefined);
     store.end();

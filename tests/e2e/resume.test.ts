@@ -73,6 +73,22 @@ test('a page that was cut off reconnects by itself', async () => {
   await expect.poll(() => verdict(page)).toContain('nothing missed');
 });
 
+test('a page that is seen again, or goes online, looks at its connection at once', async () => {
+  const { page } = await openDemo(browser, server.url);
+  const sent = () => page.evaluate(() => window.__ringfence!.client.stats().sentMessages);
+  const before = await sent();
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await expect.poll(sent).toBe(before + 1); // a ping
+  // Away for long: the next attempt is far off, until the browser says that there is a network.
+  await server.down();
+  await page.waitForFunction(() => window.__ringfence!.client.state.attempt >= 3);
+  await server.up();
+  await page.waitForFunction(() => {
+    window.dispatchEvent(new Event('online'));
+    return window.__ringfence!.client.state.status === 'open';
+  });
+});
+
 test('what came while the page was away is replayed, and counted', async () => {
   const { page } = await openDemo(browser, server.url);
   await publisher.publishMany('game', 100);

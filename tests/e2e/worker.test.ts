@@ -75,14 +75,14 @@ test('the page shows what its worker holds, and violates nothing', async () => {
   await untilShown(page, more);
 
   // Unmounted, nothing is shown or listened to, here and there; ended, the worker has gone.
-  const atRest = await page.evaluate(async () => {
-    const { store, unmount } = window.remote!;
-    unmount();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    return { here: store.handles(), there: await store.workerHandles() };
-  });
-  expect(atRest.here).toMatchObject({ histories: 1, windows: 0, listeners: 0, clients: 1, subscriptions: 0 });
-  expect(atRest.there).toMatchObject({ histories: 1, listeners: 0, routes: 0, subscriptions: 0 });
+  await page.evaluate(() => window.remote!.unmount());
+  await expect
+    .poll(() => page.evaluate(() => window.remote!.store.handles()))
+    .toMatchObject({ histories: 1, windows: 0, listeners: 0, clients: 1, subscriptions: 0 });
+  // One listener is that of what keeps the history.
+  await expect
+    .poll(() => page.evaluate(() => window.remote!.store.workerHandles()))
+    .toMatchObject({ histories: 1, listeners: 1, routes: 0, subscriptions: 0 });
   expect(page.workers()).toHaveLength(1);
   await page.evaluate(() => window.remote!.store.end());
   await expect.poll(() => page.workers().length).toBe(0);
@@ -105,6 +105,28 @@ test('a page that is busy gets few messages, and is right when it is not', async
   }
   await untilShown(page, last);
   expect(await page.evaluate(() => window.remote!.history.stats())).toMatchObject({ missed: 0, undecodable: 0 });
+  expect(await problems()).toEqual([]);
+  await page.context().close();
+});
+
+test('a history that the worker keeps is there after a reload', async () => {
+  const { page, problems } = await openPage(browser, server.url);
+  await page.waitForFunction(() => window.remote?.client.state.status === 'open');
+  const last = await publisher.publishMany('worker', 20);
+  await untilShown(page, last);
+  // Written a moment later, or when it is left: the first reload that finds something is the proof.
+  await expect
+    .poll(
+      async () => {
+        await page.reload();
+        await page.waitForFunction(() => window.remote?.client.state.status === 'open');
+        return page.evaluate(() => window.remote!.history.restored);
+      },
+      { timeout: 60_000 },
+    )
+    .toBeGreaterThan(0);
+  await untilShown(page, last);
+  expect(await page.evaluate(() => window.remote!.failures)).toEqual([]);
   expect(await problems()).toEqual([]);
   await page.context().close();
 });

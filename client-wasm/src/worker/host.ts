@@ -7,6 +7,7 @@ import { EndedError } from '../errors.js';
 import type { Registration } from '../handle.js';
 import type { HistoryImpl } from '../history.js';
 import { loadModule } from '../load.js';
+import { type Persistence, persist } from '../persist.js';
 import { StoreImpl } from '../store.js';
 import type { ChannelSubscription, Client, ClientOptions } from '../types.js';
 import { toPlain } from './errors.js';
@@ -39,6 +40,7 @@ export class Host {
   /** Of each history with a subscription, one: the server's answer, which is their state's, is a change of the history. */
   readonly #listeners = new Map<number, Registration>();
   readonly #tokens = new Map<number, Token>();
+  readonly #kept = new Map<number, Persistence>(); // by history
   #store: StoreImpl | undefined;
   #tokenIds = 0;
 
@@ -84,6 +86,7 @@ export class Host {
       case 'endHistory':
         this.#histories.get(message.history)?.end();
         this.#histories.delete(message.history);
+        this.#kept.delete(message.history);
         return this.#tellSubscriptions();
       case 'token': {
         const asked = this.#tokens.get(message.id);
@@ -92,10 +95,19 @@ export class Host {
         else asked?.reject(new Error(message.error));
         return;
       }
+      case 'hidden':
+        for (const kept of this.#kept.values()) void kept.flush();
+        return;
       case 'end':
-        this.#store?.end();
-        return this.#post({ op: 'ended' });
+        return void this.#end();
     }
+  }
+
+  // What is kept has its own time limit to be written in.
+  async #end(): Promise<void> {
+    this.#store?.end();
+    await Promise.all([...this.#kept.values()].map((kept) => kept.end()));
+    this.#post({ op: 'ended' });
   }
 
   async #answer(id: number, call: Call): Promise<void> {
@@ -122,8 +134,7 @@ export class Host {
     if (!store || store.ended) throw new EndedError('store');
     switch (call.of) {
       case 'history':
-        this.#histories.set(call.history, store.history(call.name, call.options) as HistoryImpl<unknown>);
-        return undefined;
+        return this.#declare(store, call);
       case 'connect':
         return this.#connect(store, call);
       case 'store':
@@ -136,6 +147,20 @@ export class Host {
         const method = client[call.method] as (...args: readonly unknown[]) => unknown;
         return method.apply(client, call.args as unknown[]);
       }
+    }
+  }
+
+  async #declare(store: StoreImpl, call: Call & { readonly of: 'history' }): Promise<{ readonly restored: number }> {
+    const history = store.history(call.name, call.options) as HistoryImpl<unknown>;
+    this.#histories.set(call.history, history);
+    if (!call.persist) return { restored: 0 };
+    try {
+      const kept = await persist(history, { ...call.persist, onError: (error) => this.#failed(error) });
+      this.#kept.set(call.history, kept);
+      return { restored: kept.restored };
+    } catch (error) {
+      history.end();
+      throw error;
     }
   }
 

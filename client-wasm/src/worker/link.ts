@@ -8,7 +8,8 @@ import type { Call, ToPage, ToWorker, WorkerLike } from './messages.js';
 
 const CALLS_MAX = 1024;
 const LISTENERS_MAX = 4096;
-const END_MS = 1000;
+/** More than what is kept has to be written in. */
+const END_MS = 3000;
 
 /** As in handle.ts: nothing of the main entry is loaded here. */
 export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as typeof Symbol.dispose);
@@ -138,7 +139,7 @@ export class Link {
     this.#failed(error);
   }
 
-  /** Lets the worker end what it has, for a second at most, and terminates it. */
+  /** Lets the worker end what it has, for END_MS at most, and terminates it. */
   end(): void {
     if (this.#ended) return;
     this.send({ op: 'end' });

@@ -1,4 +1,5 @@
 // What a page and its worker tell each other. Numbers name things: the page chooses them.
+import type { PersistOptions } from '../persist.js';
 import type {
   ChannelResume,
   ChannelSubscription,
@@ -11,6 +12,7 @@ import type {
 
 /** Options that are numbers and texts, which a message can carry. */
 export type PlainClientOptions = Omit<ClientOptions, 'store' | 'token' | 'WebSocket' | 'random' | 'timers'>;
+export type PlainPersistOptions = Omit<PersistOptions, 'indexedDB' | 'onError'>;
 export type PlainHistoryOptions = Pick<HistoryOptions, 'capacity' | 'bytes' | 'maxAge'>;
 
 /** What is asked of the worker, and answered by `result`. */
@@ -21,7 +23,13 @@ export type Call =
       readonly budget: number | string;
       readonly batchBytes: number | string | undefined;
     }
-  | { readonly of: 'history'; readonly history: number; readonly name: string; readonly options: PlainHistoryOptions }
+  | {
+      readonly of: 'history';
+      readonly history: number;
+      readonly name: string;
+      readonly options: PlainHistoryOptions;
+      readonly persist: PlainPersistOptions | undefined;
+    }
   | {
       readonly of: 'connect';
       readonly client: number;
@@ -67,6 +75,8 @@ export type ToWorker =
     }
   /** The page has shown the last `news`: there may be others. */
   | { readonly op: 'shown' }
+  /** Nobody sees the page: what is kept is written. */
+  | { readonly op: 'hidden' }
   | { readonly op: 'end' };
 
 /** An error, as far as a message can carry it. */

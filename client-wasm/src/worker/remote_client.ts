@@ -33,7 +33,6 @@ export class RemoteClient {
   state: ConnectionState = CONNECTING;
   readonly #link: Link;
   readonly #token: TokenSource;
-  readonly #unwatch: () => void;
   readonly #gone: () => void;
   readonly #stateListeners = new Map<object, (state: ConnectionState) => void>();
   readonly #errorListeners = new Map<object, (error: Error) => void>();
@@ -43,24 +42,13 @@ export class RemoteClient {
     { state: ChannelSubscription['state']; readonly handle: ChannelSubscription }
   >();
 
-  /**
-   * @param watch calls back when the page is seen again, until what it returns is called
-   * @param gone called at the end
-   */
-  constructor(
-    link: Link,
-    id: number,
-    url: string,
-    token: TokenSource,
-    watch: (seen: () => void) => () => void,
-    gone: () => void,
-  ) {
+  /** @param gone called at the end */
+  constructor(link: Link, id: number, url: string, token: TokenSource, gone: () => void) {
     this.#gone = gone;
     this.#link = link;
     this.id = id;
     this.url = url;
     this.#token = token;
-    this.#unwatch = watch(() => this.#do('check'));
     ++link.live.clients;
   }
 
@@ -135,7 +123,6 @@ export class RemoteClient {
   end(reason = 'end()'): void {
     if (this.state.status === 'closed') return;
     this.#do('end');
-    this.#unwatch();
     for (const { handle } of [...this.#subscriptions.values()]) handle.end();
     this.changed({ ...this.state, status: 'closed', retryInMs: 0, connection: undefined, lastClose: reason });
     for (const listeners of [this.#stateListeners, this.#errorListeners, this.#resumeListeners])

@@ -22,6 +22,7 @@ interface Shown<T> {
 
 export class RemoteHistory<T> {
   readonly name: string;
+  readonly restored: number;
   readonly id: number;
   readonly #link: Link;
   readonly #rows: RemoteRows<T>;
@@ -37,8 +38,10 @@ export class RemoteHistory<T> {
     name: string,
     decode: Decode<T>,
     byId: Map<number, RemoteHistory<unknown>>,
+    restored: number,
     gone: () => void,
   ) {
+    this.restored = restored;
     this.#gone = gone;
     this.#link = link;
     this.id = id;

@@ -45,7 +45,11 @@ async function start(): Promise<void> {
   const failures: unknown[] = [];
   const onError = (error: unknown) => void failures.push(String(error));
   const store = await createWorkerStore({ budget: '4 MiB', onError });
-  const history = await store.history<{ number: number }>('worker', { capacity: 1000, bytes: '1 MiB' });
+  const history = await store.history<{ number: number }>('worker', {
+    capacity: 1000,
+    bytes: '1 MiB',
+    persist: { flushMs: 50 },
+  });
   const client = await store.connect(window.socketUrl ?? `ws://${window.location.host}/v1/ws`);
   const root = createRoot(document.getElementById('root')!);
   root.render(
