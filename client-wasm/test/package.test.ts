@@ -90,6 +90,22 @@ describe('the package', () => {
     expect(out.trim()).toBe('0 true');
   });
 
+  it('has one class of each error, whichever entry it comes from', () => {
+    const out = run(`
+      import { RingfenceError } from 'ringfence';
+      import { capped as ofRedux } from 'ringfence/redux';
+      import { capped as ofZustand } from 'ringfence/zustand';
+      const codes = [];
+      const tries = [
+        () => ofRedux('a', { b: { capacity: 1 } }, () => ({ b: 1 }))(undefined, { type: 'a' }),
+        () => ofZustand({ b: { capacity: 1 } }, () => ({ b: 1 }))(() => 0, () => 0, { subscribe() {} }),
+      ];
+      for (const attempt of tries)
+        try { attempt(); } catch (error) { codes.push(error instanceof RingfenceError && error.code); }
+      console.log(codes.join());`);
+    expect(out.trim()).toBe('not_an_array,not_an_array');
+  });
+
   it('does nothing on import, also where there is no WebAssembly and no WebSocket', () => {
     const out = run(`
       const before = Object.keys(globalThis).length;
@@ -211,6 +227,7 @@ describe('the package', () => {
       ['ring.js', 1500],
       ['keyed.js', 3000],
       ['zustand.js', 3000],
+      ['redux.js', 3000],
       ['persist.js', 5000],
       ['worker.js', 5000],
     ] as const) {
