@@ -2,7 +2,7 @@
 //
 // 300 B of JSON an event, 64 events a message. Ringfence takes the binary message through the whole client (socket
 // callback, validation, WASM history). The peers get their 64 strings already split: JSON.parse and one push or `set` an
-// event. Nobody looks at the rows. Interleaved rounds, ratios of medians.
+// event. Nobody looks at the rows. Interleaved rounds, ratios of medians. ingest_peers.mjs has some more, listed only.
 import { CircularBuffer } from 'mnemonist';
 import { createStore as createZustand } from 'zustand/vanilla';
 
@@ -18,11 +18,13 @@ import {
   shiftSeqs,
   theilSen,
 } from './client_rig.mjs';
+import { listedPeers } from './ingest_peers.mjs';
 
 const ROUNDS = 21;
 const BATCHES = 200;
 const EVENTS = BATCHES * BATCH_EVENTS;
 const CAPACITY = 1000;
+const LISTED_ROUNDS = 5; // of those that are not guarded, which take long
 const GOAL_MNEMONIST = 10;
 const GOAL_ZUSTAND = 25;
 const HEAP_EVENTS = 1_000_000;
@@ -98,12 +100,14 @@ const labels = {
   mnemonist: 'JSON.parse + mnemonist CircularBuffer',
   zustand: 'JSON.parse + Zustand [...s, m].slice(-1000)',
 };
-for (const name of names) {
-  const each = `${Math.round(1e9 / rate[name])} ns`.padStart(9);
+const row = (label, perSecond, ringfencePerSecond) => {
+  const each = `${Math.round(1e9 / perSecond)} ns`.padStart(9);
+  const times = `${(ringfencePerSecond / perSecond).toFixed(1)}x`.padStart(7);
   console.log(
-    `  ${labels[name].padEnd(45)} ${Math.round(rate[name]).toLocaleString('en').padStart(11)} events/s ${each}`,
+    `  ${label.padEnd(51)} ${Math.round(perSecond).toLocaleString('en').padStart(11)} events/s ${each} ${times}`,
   );
-}
+};
+for (const name of names) row(labels[name], rate[name], rate.ringfence);
 
 // The heap, sampled after a full collection each time.
 const heap = [];
@@ -121,6 +125,21 @@ const growth = theilSen(heap.slice(1)) * HEAP_SAMPLES;
 console.log(
   `  heap after each twentieth of 1 M events, KiB: ${heap.map((bytes) => Math.round(bytes / 1024)).join(' ')}`,
 );
+
+// Last, so that what they hold burdens no other's collections.
+const listed = await listedPeers(strings, CAPACITY);
+const listedRates = Object.fromEntries(['ringfence', ...Object.keys(listed)].map((label) => [label, []]));
+for (let round = -1; round < LISTED_ROUNDS; ++round) {
+  const own = await time('ringfence');
+  if (round >= 0) listedRates.ringfence.push(own);
+  for (const [label, run] of Object.entries(listed)) {
+    const start = process.hrtime.bigint();
+    await run();
+    if (round >= 0) listedRates[label].push(EVENTS / (Number(process.hrtime.bigint() - start) / 1e9));
+  }
+}
+console.log(`  listed only, medians of ${LISTED_ROUNDS} rounds, and how many times as fast Ringfence was in these:`);
+for (const label of Object.keys(listed)) row(label, median(listedRates[label]), median(listedRates.ringfence));
 
 const mnemonist = rate.ringfence / rate.mnemonist;
 const spread = rate.ringfence / rate.zustand;

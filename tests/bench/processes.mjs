@@ -5,6 +5,8 @@ import { connect } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
+export { median, quantile } from './statistics.mjs';
+
 const CLOCK_TICKS_PER_SECOND = 100; // USER_HZ: fixed at 100 on every Linux that Node runs on
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -124,10 +126,4 @@ export function rssBytes(pids, field = 'VmRSS') {
 export function need(path, how) {
   if (!existsSync(path)) stop(`${path} is missing: ${how}`);
   return path;
-}
-
-export function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }

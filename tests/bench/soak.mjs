@@ -1,7 +1,10 @@
 // ./dev bench soak [--events N] [--seconds N]: an hour at 10,000 events/s, as fast as it goes, through the client's socket
-// callback into a full history, with a window that is read. Heap, WASM memory and handles end where they were after the
-// first minute's worth. `--seconds` bounds the run (default 600); what that leaves out is said, and is a miss.
+// callback into a full history, with a window that is read. In each round handles of every kind are made and ended, too.
+// Heap, WASM memory and handles end where they were after the first minute's worth. `--seconds` bounds the run (default
+// 600); what that leaves out is said, and is a miss.
 import { parseArgs } from 'node:util';
+
+import { projection, view } from 'ringfence/inline';
 
 import { BATCH_EVENTS, heapUsed, judge, makeBatches, makeClient, shiftSeqs } from './client_rig.mjs';
 
@@ -19,6 +22,25 @@ const window = history.window({ last: 50 });
 let notified = 0;
 const listener = window.subscribe(() => (notified += window.getSnapshot().items.length > 0 ? 1 : 0));
 
+let made = 0;
+/** What a page does as its parts come and go. */
+function comeAndGo() {
+  const room = store.history('room', { capacity: 100, bytes: '64 KiB' });
+  const handles = [
+    room.subscribe(() => undefined),
+    client.subscribe('room', room),
+    client.subscribe('bench', history), // with the other that is there
+    client.onState(() => undefined),
+    view(room, { text: 'fox' }, { capacity: 100 }),
+    projection(room, (count) => count + 1, 0),
+    store.queue('jobs', { capacity: 10 }),
+    room,
+  ];
+  room.push({ text: 'local' });
+  made += handles.length;
+  for (const handle of handles) handle.end();
+}
+
 async function sample() {
   const { memoryBytes, handles } = store.stats();
   return { heap: await heapUsed(), wasm: memoryBytes, handles: JSON.stringify(handles) };
@@ -27,21 +49,26 @@ async function sample() {
 const started = performance.now();
 let sent = 0;
 let first;
+let last;
+const heaps = [];
 while (sent < EVENTS && performance.now() - started < SECONDS_MAX * 1000) {
   for (const batch of batches) {
     send(batch);
     shiftSeqs(batch, ROUND_EVENTS);
   }
   sent += ROUND_EVENTS;
+  comeAndGo();
   await new Promise((resolve) => setTimeout(resolve, 0)); // the notification runs here
-  if (!first && sent >= MINUTE_EVENTS) first = await sample();
+  if (sent < (heaps.length + 1) * MINUTE_EVENTS) continue;
+  last = await sample();
+  first ??= last;
+  heaps.push(last.heap);
 }
-const last = await sample();
-first ??= last; // so little time that no minute's worth was reached: missed below
+first ??= last ??= await sample(); // so little time that no minute's worth was reached: missed below
 const { records, holes, refusedBatches } = store.stats();
 const seconds = (performance.now() - started) / 1000;
 console.log(
-  `${sent.toLocaleString('en')} events in ${seconds.toFixed(1)} s, ${notified.toLocaleString('en')} notifications`,
+  `${sent.toLocaleString('en')} events in ${seconds.toFixed(1)} s, ${notified.toLocaleString('en')} notifications, ${made} handles made and ended`,
 );
 listener.end();
 subscription.end();
@@ -50,6 +77,7 @@ history.end();
 const left = store.handles().total;
 store.end();
 
+console.log(`  heap after each minute's worth, KiB: ${heaps.map((bytes) => Math.round(bytes / 1024)).join(' ')}`);
 judge([
   { name: `all of ${EVENTS} events sent`, value: sent, ok: sent >= EVENTS },
   { name: 'every event taken, none missed', value: records, ok: records === sent && holes + refusedBatches === 0 },

@@ -1,0 +1,6 @@
+// Stands in for Perspective where it is not installed.
+export default {
+  worker() {
+    throw new Error('Perspective is not installed');
+  },
+};
