@@ -21,6 +21,7 @@ import { judge, trend } from './statistics.mjs';
 const STORES = {
   pixels: 'the list alone',
   ringfence: 'ringfence',
+  ringfence_worker: 'ringfence/worker',
   zustand: 'Zustand, batched',
   mnemonist: 'mnemonist + uSES',
   rtk: 'Redux Toolkit, batched',
@@ -61,6 +62,7 @@ async function buildPage(outDir, perspective) {
     configFile: false,
     logLevel: 'error',
     resolve: { alias: { perspective: perspective ?? `${root}stores/perspective_missing.js` } },
+    worker: { format: 'es' },
     build: { outDir, emptyOutDir: true, assetsInlineLimit: 0, target: 'es2022', chunkSizeWarningLimit: 10_000 },
   });
 }

@@ -13,6 +13,7 @@ const PREVIEW_CHARS = 80;
 const stores = {
   pixels: () => import('./stores/pixels.js'),
   ringfence: () => import('./stores/ringfence.js'),
+  ringfence_worker: () => import('./stores/ringfence_worker.js'),
   zustand: () => import('./stores/zustand.js'),
   zustand_naive: () => import('./stores/zustand_naive.js'),
   rtk: () => import('./stores/rtk.jsx'),
