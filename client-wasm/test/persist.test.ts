@@ -9,6 +9,7 @@ import { type PersistOptions, persist } from '../src/persist.js';
 import { crc32 } from '../src/persist/segment.js';
 import { MemoryServer, expectNoLeaks } from '../src/testing.js';
 import type { ChannelResume, HistoryOptions } from '../src/types.js';
+import { until } from './server_process.js';
 import { Feed, makeStore, seqsOf } from './support.js';
 
 let indexedDB: IDBFactory;
@@ -198,7 +199,7 @@ describe('persist', () => {
     const feed = first.fed();
     for (let n = 0; n < 100; ++n) feed.push(1);
     expect(first.kept.stats().saves).toBe(0);
-    await vi.waitFor(() => expect(first.kept.stats().saves).toBe(1));
+    await until(() => expect(first.kept.stats().saves).toBe(1));
     await first.kept.flush();
     await first.kept.flush();
     expect(first.kept.stats()).toMatchObject({ saves: 1, records: 100, segments: 1 });
@@ -214,12 +215,12 @@ describe('persist', () => {
     const one = await page();
     const feed = one.fed();
     feed.push(5);
-    await vi.waitFor(() => expect(idle).toHaveLength(1));
+    await until(() => expect(idle).toHaveLength(1));
     expect(one.kept.stats().saves).toBe(0);
     idle[0]?.();
-    await vi.waitFor(() => expect(one.kept.stats().saves).toBe(1));
+    await until(() => expect(one.kept.stats().saves).toBe(1));
     feed.push(5);
-    await vi.waitFor(() => expect(idle).toHaveLength(2));
+    await until(() => expect(idle).toHaveLength(2));
     await leave(one);
     idle[1]?.(); // too late: it has ended
     expect(one.kept.stats().saves).toBe(2);
@@ -456,10 +457,10 @@ describe('a storage that fails', () => {
     await one.kept.flush();
     expect(one.codes).toEqual(['persist_quota']);
     expect(one.kept.stats()).toMatchObject({ quotaErrors: 1, failedSaves: 1, records: 5, state: 'writing' });
-    await vi.waitFor(() => expect(one.kept.stats().failedSaves).toBeGreaterThan(2)); // by itself
+    await until(() => expect(one.kept.stats().failedSaves).toBeGreaterThan(2)); // by itself
     failing.mockRestore();
     expect((await stored()).segments).toMatchObject([{ first: 1, last: 5 }]);
-    await vi.waitFor(() => expect(one.kept.stats().records).toBe(10));
+    await until(() => expect(one.kept.stats().records).toBe(10));
     await leave(one);
     expect((await stored()).segments).toMatchObject([{ first: 1, last: 10 }]);
   });
@@ -571,11 +572,11 @@ describe('two pages of a site', () => {
     expect((await stored()).segments).toMatchObject([{ first: 1, last: 5 }]);
     await leave(third); // gives its place in the queue back
     await leave(first);
-    await vi.waitFor(() => expect(second.kept.state).toBe('writing'));
-    await vi.waitFor(() => expect(second.kept.stats().records).toBe(25));
+    await until(() => expect(second.kept.state).toBe('writing'));
+    await until(() => expect(second.kept.stats().records).toBe(25));
     await leave(second);
     expect((await stored()).segments).toMatchObject([{ first: 1, last: 25 }]);
-    await vi.waitFor(() => expect([...queues.values()].flat()).toEqual([]));
+    await until(() => expect([...queues.values()].flat()).toEqual([]));
   });
 });
 
@@ -587,7 +588,7 @@ it('a page that is hidden writes at once', async () => {
   one.fed().push(5);
   document.visibilityState = 'hidden';
   document.dispatchEvent(new Event('visibilitychange'));
-  await vi.waitFor(() => expect(one.kept.stats().saves).toBe(1));
+  await until(() => expect(one.kept.stats().saves).toBe(1));
   await leave(one);
   expect(removed).toHaveBeenCalledTimes(1);
 });

@@ -5,6 +5,7 @@ import { ServerError } from '../src/errors.js';
 import '../src/handshake.js'; // so that it is there at once
 import { connect } from '../src/index.js';
 import { MemoryServer } from '../src/testing.js';
+import { until } from './server_process.js';
 import { FakeClock, codesOf, makeRig, makeStore, subscribedRig } from './support.js';
 
 const limited = (id: unknown, retry_after_ms?: number, code = 'rate_limited') => ({
@@ -232,7 +233,7 @@ describe('a handshake that is refused', () => {
     const asked = answer(401, expired);
     const { client, socket, timers, errors } = makeRig({ token: 'old', askWhy: true });
     socket().lose();
-    await vi.waitFor(() => expect(errors).toHaveLength(1));
+    await until(() => expect(errors).toHaveLength(1));
     expect(asked).toEqual([{ url: 'http://test/v1/info', authorization: 'Bearer old' }]);
     expect(errors[0]).toMatchObject({ code: 'token_expired', message: 'the handshake was refused: by exp' });
     expect(client.state).toMatchObject({ status: 'waiting', lastClose: 'token_expired' });
@@ -250,21 +251,21 @@ describe('a handshake that is refused', () => {
     const token = (): string => `token ${Math.min(++tokens, 2)}`;
     const { socket, sockets, timers } = makeRig({ token, askWhy: true, backoff: { maxMs: 100 } });
     for (let attempt = 1; attempt <= 4; ++attempt) {
-      await vi.waitFor(() => expect(sockets).toHaveLength(attempt));
+      await until(() => expect(sockets).toHaveLength(attempt));
       socket().lose();
       await settle();
       timers.advance(1000);
     }
     expect(asked.map(({ authorization }) => authorization)).toEqual(['Bearer token 1', 'Bearer token 2']);
-    await vi.waitFor(() => expect(sockets).toHaveLength(5));
+    await until(() => expect(sockets).toHaveLength(5));
     socket().welcome();
     socket().lose();
     await settle();
     expect(asked).toHaveLength(2); // that one had been let in
     timers.advance(1000);
-    await vi.waitFor(() => expect(sockets).toHaveLength(6));
+    await until(() => expect(sockets).toHaveLength(6));
     socket().lose();
-    await vi.waitFor(() => expect(asked).toHaveLength(3));
+    await until(() => expect(asked).toHaveLength(3));
   });
 
   it.each([
