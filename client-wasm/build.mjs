@@ -21,6 +21,7 @@ const ENTRIES = [
   'persist',
   'worker',
   'inline',
+  'presence',
   'testing',
   'devtools',
   'devtools_on',

@@ -22,19 +22,45 @@ import type {
   PageOptions,
   SocketConstructor,
   SubscribeOptions,
+  Timers,
 } from './types.js';
 import { type ServerMessage, type Welcome, publishMessage } from './wire.js';
 
 const LISTENERS_MAX = 4096;
 const MS_MAX = 24 * 3600 * 1000;
 
-class ClientImpl implements Client, StoreClient {
+/** What a client lends to a part of it that pages load apart, such as ringfence/presence. */
+export interface ClientHost {
+  readonly store: StoreImpl;
+  /** As errors and `liveHandles()` name the client. */
+  readonly owner: string;
+  readonly timers: Timers;
+  nextId(): number;
+  send(text: string): void;
+  isOpen(): boolean;
+  error(error: Error): void;
+  /** A message of the server was not what the protocol says. */
+  refuse(reason: string): void;
+}
+
+export interface ClientPart {
+  /** The connection is open. */
+  opened(): void;
+  lost(): void;
+  /** True if the message was for this part. */
+  message(message: ServerMessage): boolean;
+  end(): void;
+}
+
+export class ClientImpl implements Client, StoreClient {
   readonly url: string;
   readonly #store: StoreImpl;
   readonly #source: number;
   readonly #connection: Connection;
   readonly #subscriptions: Subscriptions;
   readonly #pages: Pages;
+  readonly #host: ClientHost;
+  readonly #parts = new Map<unknown, ClientPart>(); // by what makes them
   readonly #publishes: Publishes;
   readonly #token: TokenRefresh;
   readonly #registration: Registration;
@@ -62,29 +88,25 @@ class ClientImpl implements Client, StoreClient {
       error: (error) => this.#error(error),
     });
     const owner = `client ${JSON.stringify(options.url)}`;
-    this.#subscriptions = new Subscriptions(store, this.#source, owner, options.timers, {
+    const host = (this.#host = {
+      store,
+      owner,
+      timers: options.timers,
       nextId: () => this.#nextId++,
-      send: (text) => this.#connection.send(text),
+      send: (text: string) => this.#connection.send(text),
       isOpen: () => this.#connection.isOpen,
+      error: (error: Error) => this.#error(error),
+      refuse: (reason: string) => this.#refuse(reason),
+    });
+    this.#subscriptions = new Subscriptions(store, this.#source, owner, options.timers, {
+      ...host,
       cut: (reason) => this.#connection.cut(reason),
       resumed: (lastResume) => this.#connection.update({ lastResume }),
       channelResumed: (resume) => this.#tell(this.#resumeListeners, resume),
-      error: (error) => this.#error(error),
     });
-    this.#pages = new Pages(options.timers, limits.publishTimeoutMs, {
-      nextId: () => this.#nextId++,
-      send: (text) => this.#connection.send(text),
-      isOpen: () => this.#connection.isOpen,
-    });
-    this.#publishes = new Publishes(options.timers, limits, {
-      send: (text) => this.#connection.send(text),
-      isOpen: () => this.#connection.isOpen,
-    });
-    this.#token = new TokenRefresh(options, {
-      nextId: () => this.#nextId++,
-      send: (text) => this.#connection.send(text),
-      error: (error) => this.#error(error),
-    });
+    this.#pages = new Pages(options.timers, limits.publishTimeoutMs, host);
+    this.#publishes = new Publishes(options.timers, limits, host);
+    this.#token = new TokenRefresh(options, host);
     store.addClient(this);
     this.#unwatch = watchPage(() => this.#connection.check());
     this.#registration = store.table.open('client', this.url, 'store', () => this.#end());
@@ -127,6 +149,14 @@ class ClientImpl implements Client, StoreClient {
       const limit = checkInteger('limit', options.limit ?? 100, 1, 1000);
       resolve(this.#pages.request(channel, { after, limit, epoch: options.epoch }));
     });
+  }
+
+  /** The part that `make` makes; made at the first call. */
+  part<Part extends ClientPart>(make: (host: ClientHost) => Part): Part {
+    this.#check();
+    const part = this.#parts.get(make) ?? make(this.#host);
+    this.#parts.set(make, part);
+    return part as Part;
   }
 
   onState(listener: (state: ConnectionState) => void): Handle {
@@ -202,6 +232,7 @@ class ClientImpl implements Client, StoreClient {
     this.#publishes.end(`client ${JSON.stringify(this.url)}`);
     this.#token.lost();
     this.#subscriptions.end();
+    for (const part of this.#parts.values()) part.end();
     for (const listeners of [this.#stateListeners, this.#errorListeners, this.#resumeListeners])
       for (const registration of [...listeners.keys()]) registration.end();
     this.#store.removeClient(this);
@@ -214,6 +245,7 @@ class ClientImpl implements Client, StoreClient {
     }
     this.#token.opened(this.#connection.token);
     this.#subscriptions.opened();
+    for (const part of this.#parts.values()) part.opened();
     this.#publishes.opened(welcome.messageBytes, welcome.jsonDepth);
   }
 
@@ -221,6 +253,7 @@ class ClientImpl implements Client, StoreClient {
     this.#subscriptions.lost();
     this.#pages.lost();
     this.#token.lost();
+    for (const part of this.#parts.values()) part.lost();
     this.#publishes.lost();
   }
 
@@ -231,12 +264,15 @@ class ClientImpl implements Client, StoreClient {
       return;
     }
     if (this.#pages.message(message) || this.#subscriptions.message(message)) return;
+    for (const part of this.#parts.values()) if (part.message(message)) return;
     if (message.op === 'error')
       return this.#error(new ServerError(message.code, message.message, undefined, message.retryAfterMs));
+    this.#refuse(`nobody asked for this ${message.op}`);
+  }
+
+  #refuse(reason: string): void {
     ++this.#refusedMessages;
-    this.#error(
-      new RingfenceError('bad_message', `a message of the server was refused: nobody asked for this ${message.op}`),
-    );
+    this.#error(new RingfenceError('bad_message', `a message of the server was refused: ${reason}`));
   }
 
   #batch(bytes: Uint8Array): void {

@@ -40,6 +40,7 @@ import type {
   Window,
   WindowSource,
 } from './types.js';
+import { EMPTY_PRESENCE, type Presence, type PresenceSnapshot } from './presence_types.js';
 import { view as makeView } from './view.js';
 import { EMPTY_SNAPSHOT, WINDOW_ROWS_MAX } from './window.js';
 
@@ -340,6 +341,26 @@ export function useConnection(client?: ConnectionSource): ConnectionState {
   const subscribe = useCallback((listener: () => void) => used?.onState(listener) ?? NOTHING, [used]);
   const getState = useCallback(() => used?.state ?? SERVER_STATE, [used]);
   return useSyncExternalStore(subscribe, getState, getServerState);
+}
+
+const getNobody = (): PresenceSnapshot => EMPTY_PRESENCE;
+
+/**
+ * Who is there: a handle of `ringfence/presence`, which whoever made it ends; nobody without one. Renders again when that
+ * changes.
+ *
+ * ```tsx
+ * const [room, setRoom] = useState<Presence>();
+ * useEffect(() => {
+ *   const made = presence(client, 'room:1', { join: true });
+ *   setRoom(() => made); // a handle is a function, which setState would call
+ *   return made.end;
+ * }, [client]);
+ * const { members, count } = usePresence(room);
+ * ```
+ */
+export function usePresence(presence: Presence | undefined): PresenceSnapshot {
+  return useSyncExternalStore(presence?.onChange ?? subscribeToNothing, presence?.getSnapshot ?? getNobody, getNobody);
 }
 
 /**

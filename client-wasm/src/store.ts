@@ -130,8 +130,9 @@ export class StoreImpl implements Store {
     const queues = this.table.count('queue');
     const keyed = this.table.count('keyed');
     const counts = { histories, listeners, routes, clients, subscriptions, clientListeners, views, projections };
-    const total = Object.values(counts).reduce((sum, count) => sum + count, queues + keyed);
-    return { ...counts, queues, keyed, total };
+    const presences = this.table.count('presence');
+    const total = Object.values(counts).reduce((sum, count) => sum + count, queues + keyed + presences);
+    return { ...counts, queues, keyed, presences, total };
   }
 
   liveHandles(): readonly LiveHandle[] {

@@ -27,6 +27,7 @@ export type HandleKind =
   | 'projection'
   | 'queue'
   | 'keyed'
+  | 'presence'
   | (string & {});
 
 /** One live handle, as `store.liveHandles()` lists it. Frozen; the same object for as long as it lives. */
@@ -255,6 +256,8 @@ export interface HandleCounts {
   readonly projections: number;
   readonly queues: number;
   readonly keyed: number;
+  /** Handles of ringfence/presence and their listeners. */
+  readonly presences: number;
   readonly total: number;
 }
 

@@ -72,7 +72,16 @@ export interface Left {
   readonly reason: string | undefined;
 }
 
+/** About who is there. What it says is read by presence.ts. */
+export interface PresenceMessage {
+  readonly op: 'presence' | 'join' | 'leave';
+  readonly id: number | undefined;
+  readonly channel: string;
+  readonly fields: Fields;
+}
+
 export type ServerMessage =
+  | PresenceMessage
   | HistoryAnswer
   | Welcome
   | Subscribed
@@ -85,7 +94,7 @@ export type ServerMessage =
 
 class BadMessage extends Error {}
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 const U32_MAX = 2 ** 32 - 1;
 
@@ -223,6 +232,10 @@ export function parseServerMessage(json: string): ServerMessage | string {
         };
       case 'pong':
         return { op: 'pong' };
+      case 'presence':
+      case 'join':
+      case 'leave':
+        return { op: fields['op'], id: optionalInteger(fields, 'id'), channel: text(fields, 'channel'), fields };
       case 'closing':
         return {
           op: 'closing',

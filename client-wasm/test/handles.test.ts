@@ -29,6 +29,7 @@ const countOf = (list: readonly LiveHandle[]): Omit<HandleCounts, 'total' | 'rou
     projections: of('projection'),
     queues: of('queue'),
     keyed: of('keyed'),
+    presences: of('presence'),
   };
 };
 

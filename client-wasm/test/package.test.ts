@@ -146,7 +146,7 @@ describe('the package', () => {
     for (const entry of ['react.js', 'ring.js'])
       expect(readFileSync(join(folder, 'node_modules/ringfence/dist', entry), 'utf8')).toMatch(/^"use client"/);
     expect(run(`import * as hooks from 'ringfence/react'; console.log(Object.keys(hooks).sort().join())`).trim()).toBe(
-      'Provider,useBackfill,useClient,useConnection,useCount,useHistory,useKeyed,useProjection,useStore,useSubscription,useView',
+      'Provider,useBackfill,useClient,useConnection,useCount,useHistory,useKeyed,usePresence,useProjection,useStore,useSubscription,useView',
     );
   });
 
@@ -325,6 +325,7 @@ describe('the sources', () => {
       './backfill.js',
       './backfill.js',
       './check.js',
+      './presence_types.js',
       './projection.js',
       './react/lease.js',
       './types.js',

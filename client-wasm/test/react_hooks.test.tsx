@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-import { StrictMode, Suspense, act, startTransition, useState, version } from 'react';
+import { StrictMode, Suspense, act, startTransition, useEffect, useState, version } from 'react';
 import { createRoot } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -10,11 +10,13 @@ import {
   useConnection,
   useCount,
   useHistory,
+  usePresence,
   useProjection,
   useStore,
   useSubscription,
   useView,
 } from '../src/react.js';
+import { type Presence, presence } from '../src/presence.js';
 import { FakeClock, MemoryServer, expectNoLeaks } from '../src/testing.js';
 import type { BackfillResult } from '../src/react.js';
 import type { History, Readable, Snapshot, View } from '../src/types.js';
@@ -334,5 +336,43 @@ describe('rendering', () => {
     await act(async () => root.unmount());
     expectNoLeaks(store);
     store.end();
+  });
+});
+
+describe('usePresence', () => {
+  it('renders who is there, and nobody without a handle, and leaves nothing behind', async () => {
+    const { store, client, socket, timers } = makeRig();
+    const Room = () => {
+      const [room, setRoom] = useState<Presence>();
+      useEffect(() => {
+        const made = presence(client, 'room', { join: true });
+        setRoom(() => made);
+        return made.end;
+      }, []);
+      const { members, count, current } = usePresence(room);
+      return `${members.map(({ user }) => user).join(' ')}, ${count}, ${current}`;
+    };
+    expect(renderToString(<Room />)).toBe(', 0, false');
+    socket().welcome();
+    const { root, text } = await mount(
+      <StrictMode>
+        <Room />
+      </StrictMode>,
+    );
+    const tell = (message: Record<string, unknown>) =>
+      act(async () => {
+        socket().tell({ channel: 'room', more: false, ...message });
+        await microtask();
+      });
+    expect(socket().ops('presence')).toHaveLength(1); // StrictMode's second effect keeps the first one's
+    await tell({ op: 'presence', id: socket().ops('presence')[0]?.['id'], count: 1, members: [{ user: 'ann' }] });
+    expect(text()).toBe('ann, 1, true');
+    await tell({ op: 'join', count: 2, members: [{ user: 'bob' }] });
+    expect(text()).toBe('ann bob, 2, true');
+    await act(async () => root.unmount());
+    timers.advance(1);
+    expect(socket().ops('presence').at(-1)).toMatchObject({ watch: false });
+    client.end();
+    expectNoLeaks(store);
   });
 });

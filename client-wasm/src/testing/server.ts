@@ -303,7 +303,7 @@ export class MemoryServer {
       case 'presence':
       case 'join':
       case 'leave':
-        throw new Refusal('unsupported', `${op} is not in this version`);
+        throw new Refusal('unsupported', `${op}: this server keeps no presence`);
       default:
         throw new Refusal('unknown_op', `unknown op ${JSON.stringify(op)}`);
     }
