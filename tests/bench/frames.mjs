@@ -35,6 +35,7 @@ const CAPACITY = 10_000;
 const FILL_MS_MAX = 60_000;
 const SETTLE_MS_MAX = 10_000; // code is compiled, rows are at their steady number
 const SAMPLES = 15;
+const HEAP_SECONDS_MIN = 30; // in less, V8's compiling is a trend
 const FRAME_MS = 1000 / 60;
 const TAKEN_ERROR_MAX = 0.02; // page and publisher are not read at the same moment
 const CHROMIUM_ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'];
@@ -108,17 +109,25 @@ async function measure(name, url, feed, seconds) {
     const publishedBefore = feed.published();
     const samples = [];
     const spent = { seconds: 0, wall: 0, cpu: 0, script: 0, style: 0, layout: 0 };
+    const framesSoFar = () => page.evaluate(() => globalThis.bench.watch.frameCount);
     for (let sample = 0; sample < SAMPLES; ++sample) {
+      const framesBefore = await framesSoFar();
       const before = await read();
       await bench.sleep((seconds * 1000) / SAMPLES);
       const after = await read();
+      const drawn = (await framesSoFar()) - framesBefore;
       // The collection that the heap is sampled after counts for nobody: it is between two intervals.
       await session.send('HeapProfiler.collectGarbage');
       const { usedSize } = await session.send('Runtime.getHeapUsage');
       const interval = after.wall.Timestamp - before.wall.Timestamp;
       const wall = after.wall.TaskDuration - before.wall.TaskDuration;
       const cpu = after.cpu.TaskDuration - before.cpu.TaskDuration;
-      samples.push({ wall: wall / interval, cpu: cpu / interval, heap: usedSize });
+      samples.push({
+        wall: wall / interval,
+        cpu: cpu / interval,
+        frameMs: (cpu * 1000) / Math.max(1, drawn),
+        heap: usedSize,
+      });
       spent.seconds += interval;
       for (const [part, metric] of Object.entries(PARTS)) spent[part] += after.cpu[metric] - before.cpu[metric];
     }
@@ -130,6 +139,7 @@ async function measure(name, url, feed, seconds) {
     const heap = samples.map((sample) => sample.heap);
     return {
       busyCpu: bench.median(samples.map((sample) => sample.cpu)),
+      frameCpuMs: bench.median(samples.map((sample) => sample.frameMs)),
       busyWall: bench.median(samples.map((sample) => sample.wall)),
       parts: Object.keys(PARTS).map((part) => spent[part] / spent.seconds),
       heap,
@@ -152,6 +162,7 @@ async function measure(name, url, feed, seconds) {
 const percent = (share) => `${(share * 100).toFixed(1)} %`;
 const COLUMNS = [
   ['main thread', (of) => percent(of.busyCpu)],
+  ['ms a frame', (of) => of.frameCpuMs.toFixed(2)],
   ['by the clock', (of) => percent(of.busyWall)],
   ['script/style/layout', (of) => of.parts.map((part) => (part * 100).toFixed(1)).join(' / ')],
   ['heap MiB', (of) => of.heapMiB.toFixed(1)],
@@ -178,9 +189,9 @@ function goalsOf({ pixels, ringfence, zustand }) {
   const goals = [];
   if (!ringfence) return goals;
   if (pixels && zustand) {
-    const beyond = (of) => of.busyCpu - pixels.busyCpu;
+    const beyond = (of) => of.frameCpuMs - pixels.frameCpuMs;
     console.log(
-      `  the list alone takes ${(pixels.busyCpu / zustand.busyCpu).toFixed(2)} of batched Zustand's time of the main ` +
+      `  the list alone takes ${(pixels.frameCpuMs / zustand.frameCpuMs).toFixed(2)} of batched Zustand's time of the main ` +
         `thread, and no store can do with less; beyond it Ringfence takes ${(beyond(ringfence) / beyond(zustand)).toFixed(2)} of Zustand's`,
     );
     const heapShare = (ringfence.heapMiB - pixels.heapMiB) / (zustand.heapMiB - pixels.heapMiB);
@@ -191,19 +202,20 @@ function goalsOf({ pixels, ringfence, zustand }) {
     });
   }
   if (zustand) {
-    const share = ringfence.busyCpu / zustand.busyCpu;
+    const share = ringfence.frameCpuMs / zustand.frameCpuMs;
     goals.push({
-      name: `main thread busy at most ${BUSY_SHARE_MAX.toFixed(2)} of batched Zustand's`,
+      name: `main thread busy for each frame at most ${BUSY_SHARE_MAX.toFixed(2)} of batched Zustand's`,
       value: share.toFixed(2),
       ok: share <= BUSY_SHARE_MAX,
     });
   }
   const { p, grows } = ringfence.heapTrend;
-  goals.push({
-    name: 'JavaScript heap does not grow significantly (p < 0.01)',
-    value: `${Math.round(ringfence.heapSlopeBytesPerS)} B/s, p = ${p.toFixed(2)}`,
-    ok: !grows,
-  });
+  if (options.seconds >= HEAP_SECONDS_MIN)
+    goals.push({
+      name: 'JavaScript heap does not grow significantly (p < 0.01)',
+      value: `${Math.round(ringfence.heapSlopeBytesPerS)} B/s, p = ${p.toFixed(2)}`,
+      ok: !grows,
+    });
   goals.push({
     name: 'every event reached the page',
     value: percent(ringfence.takenShare),

@@ -1,8 +1,10 @@
 // Peers that `bench ingest` lists and does not guard: each takes the strings of all messages, a message at a time.
-import { configureStore, createSlice } from '@reduxjs/toolkit';
 import { pathToFileURL } from 'node:url';
+
+import { configureStore } from '@reduxjs/toolkit';
 import { createStore } from 'zustand/vanilla';
 
+import { messagesSlice } from './frames/stores/rtk_slice.js';
 import { perspectiveBundle } from './perspective.mjs';
 
 const SCHEMA = { id: 'integer', user: 'string', room: 'string', edited: 'boolean', score: 'integer', text: 'string' };
@@ -10,16 +12,7 @@ const SCHEMA = { id: 'integer', user: 'string', room: 'string', edited: 'boolean
 /** label, and run(): the whole way into state. */
 export async function listedPeers(strings, capacity) {
   const zustand = createStore(() => ({ messages: [] }));
-  const { actions, reducer } = createSlice({
-    name: 'messages',
-    initialState: { list: [] },
-    reducers: {
-      added(state, { payload }) {
-        state.list.push(...payload);
-        if (state.list.length > capacity) state.list.splice(0, state.list.length - capacity);
-      },
-    },
-  });
+  const { actions, reducer } = messagesSlice(capacity);
   // Without the checks of a development build, which cost far more than the reducer.
   const redux = configureStore({
     reducer,

@@ -1,20 +1,12 @@
-// Redux Toolkit: one dispatch a frame, and a reducer that changes the array in place, as its documentation has it.
-import { configureStore, createSlice } from '@reduxjs/toolkit';
+// Redux Toolkit, one dispatch a frame.
+import { configureStore } from '@reduxjs/toolkit';
 import { Provider, useSelector } from 'react-redux';
 
 import { oncePerFrame, openFeed } from './feed.js';
+import { messagesSlice } from './rtk_slice.js';
 
 export async function open({ url, channel, capacity }) {
-  const { actions, reducer } = createSlice({
-    name: 'messages',
-    initialState: { list: [] },
-    reducers: {
-      added(state, { payload }) {
-        state.list.push(...payload);
-        if (state.list.length > capacity) state.list.splice(0, state.list.length - capacity);
-      },
-    },
-  });
+  const { actions, reducer } = messagesSlice(capacity);
   const store = configureStore({ reducer });
   const { taken } = openFeed(
     { url, channel },
