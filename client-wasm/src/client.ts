@@ -1,7 +1,7 @@
 import { checkBytes, checkChannel, checkInteger, checkType } from './check.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { EndedError, RingfenceError, ServerError } from './errors.js';
-import { type Registration, dispose } from './handle.js';
+import { Callable, type Registration, asyncDispose, dispose } from './handle.js';
 import { HistoryImpl } from './history.js';
 import { StoreImpl, type StoreClient } from './store.js';
 import { watchPage } from './page.js';
@@ -52,7 +52,7 @@ export interface ClientPart {
   end(): void;
 }
 
-export class ClientImpl implements Client, StoreClient {
+export class ClientImpl extends Callable implements Client, StoreClient {
   readonly url: string;
   readonly #store: StoreImpl;
   readonly #source: number;
@@ -75,6 +75,7 @@ export class ClientImpl implements Client, StoreClient {
   #listenerErrors = 0;
 
   constructor(store: StoreImpl, options: ConnectionOptions, limits: PublishLimits) {
+    super();
     this.url = options.url;
     this.#store = store;
     this.#source = store.nextSource();
@@ -220,6 +221,11 @@ export class ClientImpl implements Client, StoreClient {
 
   [dispose](): void {
     this.end();
+  }
+
+  [asyncDispose](): Promise<void> {
+    this.end();
+    return this.#connection.closed();
   }
 
   historyEnded(history: HistoryImpl<unknown>): void {

@@ -23,6 +23,8 @@ const HURRY_MS = 1000;
 const PROBE_MS = 5000;
 /** A browser may be wrong about its network: so often it is tried all the same. */
 const OFFLINE_RETRY_MS = 5 * 60 * 1000;
+/** How long closed() waits for the other side. */
+const CLOSE_MS_MAX = 2000;
 /** Needs no network. */
 const LOOPBACK = /^wss?:\/\/(localhost|127\.[\d.]+|\[::1\])[:/]/;
 
@@ -65,6 +67,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #events: ConnectionEvents;
   #state: ConnectionState = INITIAL_STATE;
+  #gone: Promise<void> | undefined;
   #socket: SocketLike | undefined;
   /** That of the last attempt. */
   token: string | undefined;
@@ -160,6 +163,17 @@ export class Connection {
     const wasGreeted = this.#drop();
     this.update({ status, retryInMs: 0, attempt: 0, connection: undefined, lastClose: reason });
     if (wasGreeted) this.#events.lost(reason);
+  }
+
+  /** Once the socket that was let go of last is closed, CLOSE_MS_MAX later at the latest. */
+  async closed(): Promise<void> {
+    const { timers } = this.#options;
+    let timer: unknown;
+    await Promise.race([
+      this.#gone,
+      new Promise((resolve) => (timer = timers.setTimeout(() => resolve(0), CLOSE_MS_MAX))),
+    ]);
+    timers.clearTimeout(timer);
   }
 
   update(change: Partial<ConnectionState>): void {
@@ -360,7 +374,8 @@ export class Connection {
     const wasGreeted = this.#greeted;
     this.#greeted = false;
     if (socket) {
-      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.onopen = socket.onmessage = null;
+      this.#gone = new Promise((resolve) => (socket.onclose = () => resolve()));
       socket.onerror = () => undefined; // closing while connecting reports an error
       socket.close();
     }

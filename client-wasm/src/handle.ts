@@ -12,6 +12,21 @@ export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Sym
 export const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? (Symbol.for('Symbol.asyncDispose') as typeof Symbol.asyncDispose);
 
+export interface Callable {
+  (): void;
+}
+/**
+ * What is a function whose call ends it, and an object of its class. Called with something, as React's `setState` calls what
+ * it is given, it gives itself and ends nothing: else keeping it in a component's state would end it.
+ */
+export class Callable {
+  constructor() {
+    const self = (...given: unknown[]): unknown =>
+      given.length > 0 ? self : (self as unknown as { end(): void }).end();
+    return Object.setPrototypeOf(self, new.target.prototype) as Callable;
+  }
+}
+
 /** One live thing of a store. `end()` runs what ends it, once. */
 export class Registration {
   readonly kind: HandleKind;
@@ -84,7 +99,8 @@ export class HandleTable {
   /** What the user holds for a registration: a function with `end`, `active` and `Symbol.dispose`. */
   handle<Extra extends PropertyDescriptorMap>(registration: Registration, extra?: Extra): Handle {
     const { end } = registration;
-    const handle = (): void => end();
+    // As of a Callable, for what is more than a handle.
+    const handle = (...given: unknown[]): unknown => (extra && given.length > 0 ? handle : end());
     Object.defineProperty(handle, 'active', { get: () => registration.active });
     if (extra) Object.defineProperties(handle, extra);
     this.watch(handle, registration);

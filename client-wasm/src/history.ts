@@ -1,7 +1,7 @@
 import { checkBytes, checkInteger, checkType } from './check.js';
 import type { Place } from './core.js';
 import { EndedError, RingfenceError } from './errors.js';
-import { type Registration, dispose } from './handle.js';
+import { Callable, type Registration, dispose } from './handle.js';
 import { RowTable } from './rows.js';
 import type { StoreImpl } from './store.js';
 import type {
@@ -49,8 +49,8 @@ interface Entry<T> {
   readonly text: string;
 }
 
-export class HistoryImpl<T> implements History<T>, Source<T> {
-  readonly name: string;
+export class HistoryImpl<T> extends Callable implements History<T>, Source<T> {
+  override readonly name: string;
   readonly id: number;
   readonly capacity: number;
   readonly bytesMax: number;
@@ -75,6 +75,7 @@ export class HistoryImpl<T> implements History<T>, Source<T> {
 
   /** @throws RangeError, RingfenceError as Store.history() */
   constructor(store: StoreImpl, name: string, options: HistoryOptions<T>) {
+    super();
     if (typeof name !== 'string' || name === '' || name.length > NAME_CHARS_MAX)
       throw new RangeError(`name is ${JSON.stringify(name)}: it must have 1 to ${NAME_CHARS_MAX} characters`);
     this.#store = store;

@@ -7,7 +7,12 @@ export type * from './view_types.js';
 // The public types of the package. Units: `bytes` are bytes, `...Ms` milliseconds, `time` milliseconds since 1970-01-01
 // (with the server's microseconds as a fraction). Nothing here does any work.
 
-/** What ends something. Call it, `end()` it or declare it with `using`; again does nothing. */
+/**
+ * What ends something. Call it, `end()` it or declare it with `using`; again does nothing.
+ *
+ * Histories, clients, views, projections, queues and keyed maps are called without an argument for that. With one a call gives
+ * the thing itself and ends nothing, so that `setState(history)` of React, which calls functions, keeps it.
+ */
 export interface Handle {
   (): void;
   end(): void;
@@ -177,6 +182,8 @@ export interface SubscriptionSource<H = History<unknown>> {
 
 /** A channel's records in WASM memory. Made by `store.history()`. */
 export interface History<T = unknown> {
+  /** Ends it, as `end()`. */
+  (): void;
   readonly name: string;
   /** Records held. */
   readonly size: number;
@@ -505,6 +512,8 @@ export interface ChannelSubscription extends Handle {
 
 /** A connection that keeps itself alive. Made by `connect()`. */
 export interface Client {
+  /** Ends it, as `end()`. */
+  (): void;
   readonly url: string;
   /** Immutable, the same object until something changes. */
   readonly state: ConnectionState;
@@ -558,4 +567,6 @@ export interface Client {
   /** Ends the connection, every subscription and listener. Again: nothing. */
   end(): void;
   [Symbol.dispose](): void;
+  /** The same; resolves once the socket has closed, 2 s later at the latest. For `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

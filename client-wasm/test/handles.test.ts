@@ -1,8 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { EndedError } from '../src/errors.js';
+import { HistoryImpl } from '../src/history.js';
+import { keyed } from '../src/keyed.js';
+import { projection } from '../src/projection.js';
 import type { HandleCounts, LiveHandle } from '../src/types.js';
-import { makeRig, makeStore, subscribedRig } from './support.js';
+import { view } from '../src/view.js';
+import { makeRig, makeStore, microtask, subscribedRig } from './support.js';
 
 const collect = globalThis.gc as () => void;
 
@@ -94,6 +98,50 @@ describe('a handle', () => {
     }
     store.end();
     store.end();
+  });
+
+  it('is each history, client, view, projection, queue and keyed map: called with something it ends nothing', () => {
+    const { store, client, history } = subscribedRig();
+    const things = [
+      view(history),
+      projection(history, (sum: number) => sum, 0),
+      store.queue('q', { capacity: 1 }),
+      keyed(store, 'k', { capacity: 1 }),
+      client,
+      history,
+    ];
+    const live = store.liveHandles();
+    for (const thing of things) expect((thing as unknown as (state: unknown) => unknown)(undefined)).toBe(thing);
+    expect(store.liveHandles()).toEqual(live);
+    expect([history.name, history instanceof HistoryImpl, client.url]).toEqual(['room', true, 'ws://test/v1/ws']);
+    for (const thing of things) {
+      const { length } = store.liveHandles();
+      thing();
+      expect(store.liveHandles().length).toBeLessThan(length);
+      thing();
+      thing.end();
+      thing[Symbol.dispose]();
+    }
+    expect(store.liveHandles().filter(({ kind }) => kind !== 'clientListener')).toEqual([]);
+    expect(() => history.push(1)).toThrow(EndedError);
+    store.end();
+  });
+
+  it('of a client ends asynchronously: once its socket has closed, or has been waited for', async () => {
+    for (const closes of [true, false]) {
+      const { store, client, socket, timers } = makeRig();
+      socket().welcome();
+      let done = false;
+      const ended = client[Symbol.asyncDispose]().then(() => (done = true));
+      expect([client.state.status, socket().closed]).toEqual(['closed', true]);
+      await microtask();
+      expect(done).toBe(false);
+      if (closes) socket().onclose?.({} as never);
+      else timers.advance(2000);
+      await ended;
+      expect(timers.pending).toBe(0);
+      store.end();
+    }
   });
 
   it('tells the same function twice, and each of the two ends alone', () => {

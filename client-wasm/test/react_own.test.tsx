@@ -296,6 +296,27 @@ describe('what a component makes for itself', () => {
     expect(store.handles().total).toBe(0);
   });
 
+  it('and a history, is kept by the state of a component, which calls functions', async () => {
+    const { store, chat, root, text, render, push } = rig();
+    let show!: (history: History<Line>) => void;
+    const App = () => {
+      const [history, setHistory] = useState<History<Line>>();
+      show = setHistory;
+      return <Counted history={history} />;
+    };
+    await render(
+      <StrictMode>
+        <App />
+      </StrictMode>,
+    );
+    await act(async () => show(chat));
+    await push('a');
+    expect([text(), chat.size]).toEqual(['1', 1]);
+    await act(async () => root.unmount());
+    expectNoLeaks(store);
+    store.end();
+  });
+
   it('ends with its history, and unmounts in peace after it', async () => {
     const { store, chat, root, text, render, push } = rig();
     await push('a');
