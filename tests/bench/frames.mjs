@@ -28,8 +28,9 @@ const STORES = {
   perspective: 'Perspective, limit',
   zustand_naive: 'Zustand, a set an event',
 };
-// Of batched Zustand's. The list and its frames are most of what keeps the thread busy, and the same for both.
-const BUSY_SHARE_MAX = 1;
+// Of batched Zustand's. The list and its frames are most of what keeps the thread busy, and the same for both: on a busy
+// machine the ratio was 0.73 to 1.04 from run to run.
+const BUSY_SHARE_MAX = 1.25;
 const HEAP_SHARE_MAX = 1 / 4; // of batched Zustand's, beyond what the list alone takes
 const CAPACITY = 10_000;
 const FILL_MS_MAX = 60_000;
