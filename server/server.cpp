@@ -14,6 +14,8 @@
 #include <ringfence/record.h>
 
 #include "auth/authenticator.h"
+#include "bus/back_ends.h"
+#include "bus/cluster_view.h"
 #include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
@@ -81,8 +83,7 @@ Server::Server(Options options) : options_(std::move(options)) {
     last_values_ = std::move(last_values).value();
   }
   hub_->set_policies(std::move(policies), last_values_.get());
-  if (options_.nats.enabled()) nats_ = std::make_unique<NatsService>(options_.nats, ledger_, events_.get());
-  services_.nats = nats_.get();
+  if (options_.nats.enabled()) join_broker();
   if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();
   http_ = std::make_unique<HttpService>(options_, ledger_, services_, channel_log_.get());
   if (channel_log_) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));
@@ -93,6 +94,21 @@ Server::Server(Options options) : options_(std::move(options)) {
   plan_shutdown();
 }
 
+void Server::join_broker() {
+  nats_ = std::make_unique<NatsService>(options_.nats, ledger_, events_.get());
+  back_ends_ = std::make_unique<BackEnds>(
+      *nats_, *events_,
+      [this](std::string_view channel, std::string_view type, std::string_view data, BackEnds::Done done) {
+        done(hub_->publish(channel, type, data));
+        return Result<void>();
+      },
+      options_.limits.json_depth_max);
+  cluster_ = std::make_unique<ClusterView>(*nats_, *events_, *hub_, *connections_, ledger_);
+  services_.nats = nats_.get();
+  services_.cluster = cluster_.get();
+  services_.back_ends = back_ends_.get();
+}
+
 void Server::start() {
   INVARIANT(shards_.empty());
   if (nats_) {
@@ -101,6 +117,7 @@ void Server::start() {
     nats_->wait_connected(std::chrono::steady_clock::now() +
                           std::chrono::milliseconds(options_.nats.connect_timeout_ms));
     if (nats_->refused_credentials()) throw std::runtime_error(nats_->reason());
+    cluster_->start();
   }
   std::vector<Shard*> shards;
   {

@@ -41,8 +41,10 @@ class io_context;
 namespace ringfence {
 
 class Authenticator;
+class BackEnds;
 class CacheManager;
 class ChannelLog;
+class ClusterView;
 class HttpService;
 class LastValues;
 class Listener;
@@ -97,6 +99,7 @@ class Server {
  private:
   void begin_stop(std::chrono::steady_clock::time_point deadline);
   std::size_t wait();
+  void join_broker();
   void plan_shutdown();
   ShutdownLeft stop_handlers(const ShutdownDeadline& by);
   ShutdownLeft stop_connections(const ShutdownDeadline& by);
@@ -123,6 +126,8 @@ class Server {
   std::unique_ptr<ConnectionManager> connections_;
   std::unique_ptr<Presence> presence_;
   std::unique_ptr<NatsService> nats_;
+  std::unique_ptr<BackEnds> back_ends_;
+  std::unique_ptr<ClusterView> cluster_;
   std::unique_ptr<HttpService> http_;
   std::mutex shards_mutex_;  // for hasten() against start() and wait()
   std::vector<std::unique_ptr<Shard>> shards_;

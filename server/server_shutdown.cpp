@@ -5,6 +5,8 @@
 #include <boost/asio/io_context.hpp>
 
 #include "auth/authenticator.h"
+#include "bus/back_ends.h"
+#include "bus/cluster_view.h"
 #include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
@@ -86,6 +88,8 @@ ShutdownLeft Server::stop_tasks(const ShutdownDeadline& by) {
 }
 
 ShutdownLeft Server::stop_nats(const ShutdownDeadline& by) {
+  back_ends_->stop();
+  cluster_->stop();
   const NatsLeft left = nats_->disconnect(by.until, by.hastened);
   if (left.sum() == 0) return {};
   return {left.sum(), std::to_string(left.subscriptions) + " subscriptions, " + std::to_string(left.pending) +

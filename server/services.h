@@ -7,7 +7,9 @@
 namespace ringfence {
 
 class Authenticator;
+class BackEnds;
 class CacheManager;
+class ClusterView;
 class ConnectionManager;
 class EventBus;
 class Hub;
@@ -26,6 +28,8 @@ struct Services {
   Presence* presence = nullptr;
   // Null without --nats.
   NatsService* nats = nullptr;
+  ClusterView* cluster = nullptr;
+  BackEnds* back_ends = nullptr;
 };
 
 }  // namespace ringfence

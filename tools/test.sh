@@ -10,7 +10,9 @@ build_client
 build_demo_page
 
 source tools/embed.sh
+source tools/back_end.sh
 step "embedding" embed_installed
+step "a back end over NATS" back_end_speaks
 run_ctest release
 run_ctest wasm
 for folder in client-wasm web-demo tests/e2e; do run_vitest "$folder"; done

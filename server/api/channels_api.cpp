@@ -7,6 +7,7 @@
 
 #include <ringfence/record.h>
 
+#include "bus/cluster_view.h"
 #include "net/query.h"
 #include "protocol/json.h"
 #include "protocol/presence_texts.h"
@@ -112,25 +113,46 @@ ApiResponse ChannelsApi::presence(const ApiRequest& request) const {
 ApiResponse ChannelsApi::info() const {
   const HubStats stats = hub_.stats();
   const Limits& limits = options_.limits;
+  Json answer{{"server", "ringfence/" RINGFENCE_VERSION},
+              {"threads", hub_.shards()},
+              {"channels", stats.channels},
+              {"connections", stats.connections},
+              {"subscriptions", stats.subscriptions},
+              {"published", stats.published},
+              {"delivered", stats.delivered},
+              {"limits",
+               {{"connections", limits.connections_max},
+                {"channels", limits.channels_max},
+                {"subscriptions", limits.subscriptions_max},
+                {"history_records", limits.history_records_max},
+                {"history_bytes", limits.history_bytes_max},
+                {"history_age_s", limits.history_age_max_s},
+                {"message_bytes", limits.message_bytes},
+                {"http_publish_bytes", limits.http_publish_bytes},
+                {"memory_budget_bytes", options_.memory_budget_bytes}}}};
+  if (cluster_) {
+    ClusterNode all;
+    Json nodes = Json::array();
+    for (const ClusterNode& node : cluster_->nodes()) {
+      all.connections += node.connections;
+      all.users += node.users;
+      all.subscriptions += node.subscriptions;
+      nodes.push_back({{"node", node.name},
+                       {"self", node.self},
+                       {"connections", node.connections},
+                       {"users", node.users},
+                       {"channels", node.channels},
+                       {"subscriptions", node.subscriptions},
+                       {"published", node.published},
+                       {"heard_ms_ago", node.heard_ms_ago}});
+    }
+    answer["node"] = cluster_->name();
+    answer["nodes"] = std::move(nodes);
+    answer["nodes_not_listed"] = cluster_->not_listed();
+    answer["cluster"] = {{"connections", all.connections}, {"users", all.users}, {"subscriptions", all.subscriptions}};
+  }
   ApiResponse response;
-  response.body = Json{{"server", "ringfence/" RINGFENCE_VERSION},
-                       {"threads", hub_.shards()},
-                       {"channels", stats.channels},
-                       {"connections", stats.connections},
-                       {"subscriptions", stats.subscriptions},
-                       {"published", stats.published},
-                       {"delivered", stats.delivered},
-                       {"limits",
-                        {{"connections", limits.connections_max},
-                         {"channels", limits.channels_max},
-                         {"subscriptions", limits.subscriptions_max},
-                         {"history_records", limits.history_records_max},
-                         {"history_bytes", limits.history_bytes_max},
-                         {"history_age_s", limits.history_age_max_s},
-                         {"message_bytes", limits.message_bytes},
-                         {"http_publish_bytes", limits.http_publish_bytes},
-                         {"memory_budget_bytes", options_.memory_budget_bytes}}}}
-                      .dump();
+  response.body = answer.dump();
   return response;
 }
 

@@ -3,7 +3,7 @@
 //   GET /v1/history?channel=&after=&limit=&epoch=  the answer of the `history` op
 //   GET /v1/channels?pattern=&after=&limit=        names in order, a page at a time, with what each holds
 //   GET /v1/presence?channel=&after=&limit=        who is there, a page at a time
-//   GET /v1/info                                   the server, its limits and its totals
+//   GET /v1/info                                   the server, its limits and its totals; with a broker, all servers
 //
 // Threads  any. A page locks each of its channels once, for a look at its numbers; no lock is held over several.
 // Bounds   history, presence: limits.frame_bytes; a page: kPageMax channels or members.
@@ -19,14 +19,16 @@
 
 namespace ringfence {
 
+class ClusterView;
+
 class ChannelsApi {
  public:
   static constexpr std::size_t kPageMax = 1'000;
   static constexpr std::size_t kPageDefault = 100;
 
-  // `events` may be null; the others outlive it.
-  ChannelsApi(Hub& hub, const Presence& presence, EventBus* events, const Options& options)
-      : hub_(hub), presence_(presence), events_(events), options_(options) {}
+  // `events` and `cluster` may be null; all outlive it.
+  ChannelsApi(Hub& hub, const Presence& presence, EventBus* events, const ClusterView* cluster, const Options& options)
+      : hub_(hub), presence_(presence), events_(events), cluster_(cluster), options_(options) {}
 
   void add_routes(Router& router);
 
@@ -39,6 +41,7 @@ class ChannelsApi {
   Hub& hub_;
   const Presence& presence_;
   EventBus* const events_;
+  const ClusterView* const cluster_;
   const Options& options_;
 };
 

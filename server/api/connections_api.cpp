@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "bus/cluster_view.h"
 #include "net/query.h"
 #include "protocol/json.h"
 
@@ -117,9 +118,10 @@ ApiResponse ConnectionsApi::disconnect(const ApiRequest& request) {
     if (!body["reconnect"].is_boolean()) return ApiResponse::fail(Error::bad_field, "`reconnect` is not a boolean");
     why.reconnect = body["reconnect"].get<bool>();
   }
-  std::size_t count = 0;
+  std::size_t count = 0, asked = 0;
   if (connection.empty()) {
     count = connections_.disconnect_user(user, session, why);
+    if (cluster_) asked = cluster_->disconnect_user(user, session, why);
   } else {
     std::uint64_t id = 0;
     const auto [stop, error] = std::from_chars(connection.data(), connection.data() + connection.size(), id);
@@ -128,7 +130,9 @@ ApiResponse ConnectionsApi::disconnect(const ApiRequest& request) {
     count = connections_.disconnect(id, why) ? 1 : 0;
   }
   ApiResponse response;
-  response.body = Json{{"disconnected", count}}.dump();
+  Json answer{{"disconnected", count}};
+  if (cluster_ && connection.empty()) answer["asked"] = asked;
+  response.body = answer.dump();
   return response;
 }
 

@@ -2,7 +2,8 @@
 //
 //   GET  /v1/connections/stats    counts of connections, users, graces, attempts
 //   GET  /v1/connections/{user}   a user's connections
-//   POST /v1/disconnect           tells a user's connections, one session's, or one by its id to go
+//   POST /v1/disconnect           tells a user's connections, one session's, or one by its id to go;
+//                                 a user's and a session's on every server
 //
 // Threads  any; the manager's mutex is held for one look.
 // Bounds   an answer: --user-connections entries, those told to go and not yet gone besides.
@@ -14,13 +15,16 @@
 
 namespace ringfence {
 
+class ClusterView;
+
 class ConnectionsApi {
  public:
   static constexpr std::uint64_t kBodyBytesMax = 1024;
   static constexpr std::size_t kReasonBytesMax = 100;
 
-  ConnectionsApi(ConnectionManager& connections, std::uint32_t json_depth_max)
-      : connections_(connections), json_depth_max_(json_depth_max) {}
+  // `cluster` may be null.
+  ConnectionsApi(ConnectionManager& connections, ClusterView* cluster, std::uint32_t json_depth_max)
+      : connections_(connections), cluster_(cluster), json_depth_max_(json_depth_max) {}
 
   void add_routes(Router& router);
 
@@ -30,6 +34,7 @@ class ConnectionsApi {
   ApiResponse disconnect(const ApiRequest& request);
 
   ConnectionManager& connections_;
+  ClusterView* const cluster_;
   const std::uint32_t json_depth_max_;
 };
 

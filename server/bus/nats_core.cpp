@@ -1,6 +1,8 @@
 // NatsCore: its life: connecting, states, the end.
 #include "bus/nats_core.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -45,10 +47,22 @@ std::mt19937_64 seeded() {
   return std::mt19937_64(seed);
 }
 
+NatsOptions named(NatsOptions options) {
+  if (!options.name.empty()) return options;
+  char host[64] = "";
+  (void)::gethostname(host, sizeof(host) - 1);
+  for (const char* c = host; *c && options.name.size() < 40; ++c) {
+    const bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
+    options.name += plain ? *c : '-';
+  }
+  options.name += "-" + hex(seeded()()).substr(0, 8);
+  return options;
+}
+
 }  // namespace
 
 NatsCore::NatsCore(const NatsOptions& its_options, Ledger& ledger, EventBus* events)
-    : options(its_options),
+    : options(named(its_options)),
       events_(events),
       pending_account_(open(ledger, "nats pending", options.pending_bytes + options.pending_max * kPendingBytes)),
       incoming_account_(open(ledger, "nats incoming", options.incoming_bytes + options.payload_bytes + kReadBytes)),

@@ -93,6 +93,10 @@ void check_nats_options(const NatsOptions& o) {
   for (const auto& [name, file] : files)
     if (!file->empty() && ::access(file->c_str(), R_OK) != 0)
       throw UsageError(std::string(name) + ": cannot read '" + *file + "'");
+  if (o.in_types.size() > 32) throw UsageError("--nats-in: more than 32 patterns");
+  for (const std::string& type : o.in_types)
+    if (type.empty() || type.size() > 255 || type.find('*') < type.size() - 1)
+      throw UsageError("--nats-in: '" + type + "' is neither a type nor a beginning of one and '*'");
   if (o.reconnect_min_ms > o.reconnect_max_ms)
     throw UsageError("--nats-reconnect-min-ms: above --nats-reconnect-max-ms");
   if (o.retry_min_ms > o.retry_max_ms) throw UsageError("--nats-retry-min-ms: above --nats-retry-max-ms");

@@ -54,6 +54,10 @@ struct NatsOptions {
   std::uint64_t dead_letter_bytes = 4ull << 20;
   std::uint32_t dead_letter_age_s = 7 * 86'400;
 
+  std::vector<std::string> in_types{"*"};  // of clients' messages that back ends get
+  std::uint32_t heartbeat_ms = 2'000;
+  std::uint32_t nodes_max = 64;  // other servers that are listed
+
   bool enabled() const noexcept { return !urls.empty(); }
 };
 

@@ -76,6 +76,18 @@ void add_nats_rows(std::vector<Row>& rows, NatsOptions& o) {
        1, 10'000'000},
       {"Broker", "nats-dead-letter-bytes", &o.dead_letter_bytes, "the same in bytes", Unit::bytes, kKiB, kTiB},
       {"Broker", "nats-dead-letter-age-s", &o.dead_letter_age_s, "how long they are kept", Unit::s, 1, 365 * 86'400},
+      {"Broker",
+       "nats-in",
+       &o.in_types,
+       "types of clients' messages that back ends get at <prefix>.in.<type>; a type, or a beginning and *; '' is none "
+       "(*)",
+       {},
+       0,
+       0,
+       "TYPE"},
+      {"Broker", "nats-heartbeat-ms", &o.heartbeat_ms, "how often a server tells the others that it is there", Unit::ms,
+       10, 600'000},
+      {"Broker", "nats-nodes", &o.nodes_max, "other servers that are listed", Unit::count, 1, 10'000},
   };
   rows.insert(rows.end(), std::begin(broker), std::end(broker));
 }

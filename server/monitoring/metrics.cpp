@@ -7,6 +7,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "bus/back_ends.h"
 #include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
@@ -239,6 +240,13 @@ void add_broker(Page& page, const NatsStats& stats) {
   page.counter("broker_handler_failures", "Handlers of messages that threw.").add(stats.handler_failures);
 }
 
+void add_back_ends(Page& page, const BackEnds::Stats& stats) {
+  page.counter("back_end_published", "Records published by back ends through the broker.").add(stats.published);
+  page.counter("back_end_refused", "Those refused.").add(stats.refused);
+  page.counter("back_end_forwarded", "Messages of clients given to back ends through the broker.").add(stats.forwarded);
+  page.counter("back_end_dropped", "Those for which there was no room, or no broker.").add(stats.dropped);
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricsSources& from) {
@@ -253,6 +261,7 @@ std::string metrics_text(const MetricsSources& from) {
   add_tasks(page, from.services.tasks->stats());
   add_caches(page, *from.services.caches);
   if (from.services.nats) add_broker(page, from.services.nats->stats());
+  if (from.services.back_ends) add_back_ends(page, from.services.back_ends->stats());
   return page.text();
 }
 

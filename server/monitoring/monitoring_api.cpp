@@ -62,7 +62,9 @@ std::string MonitoringApi::health_json() const {
   if (const NatsService* const nats = services_.nats; nats && nats->state() != NatsState::connected)
     degraded.push_back("broker " + std::string(nats_state_name(nats->state())) + ": " + nats->reason());
   Json health{
-      {"status", http_.stopping() ? "stopping" : degraded.empty() ? "ok" : "degraded"},
+      {"status", http_.stopping()   ? "stopping"
+                 : degraded.empty() ? "ok"
+                                    : "degraded"},
       {"version", RINGFENCE_VERSION},
       {"uptime_s", static_cast<double>(up.count()) / 1000},
       {"threads", services_.hub->shards()},

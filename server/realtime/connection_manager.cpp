@@ -188,6 +188,22 @@ bool ConnectionManager::disconnect(std::uint64_t connection_id, const CloseReaso
   return true;
 }
 
+std::size_t ConnectionManager::replace_sessions(std::string_view name, std::string_view session,
+                                                std::int64_t before_us) {
+  const std::lock_guard lock(mutex_);
+  User* const user = find_user(name);
+  if (!user) return 0;
+  std::size_t told = 0;
+  for (const ConnectionPtr& held : user->connections) {
+    const std::string& its = held->identity->session;
+    if (held->leaving_ || its.empty() || its == session || held->established_us >= before_us) continue;
+    tell_to_go(held, {1000, "session_replaced", false});
+    ++told;
+  }
+  counts_.replaced += told;
+  return told;
+}
+
 void ConnectionManager::mark_closed(std::uint64_t connection_id) {
   const std::lock_guard lock(mutex_);
   closed_ids_.insert(connection_id);

@@ -88,6 +88,10 @@ class ConnectionManager {
   std::size_t disconnect_user(std::string_view user, std::string_view session, const CloseReason& why);
   bool disconnect(std::uint64_t connection_id, const CloseReason& why);
 
+  // For another server, where a session of this user has begun: tells connections of other sessions to go, but those
+  // established at `before_us` or later. Returns how many.
+  std::size_t replace_sessions(std::string_view user, std::string_view session, std::int64_t before_us);
+
   void mark_closed(std::uint64_t connection_id);
   bool is_closed(std::uint64_t connection_id) const;
 

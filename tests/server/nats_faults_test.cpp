@@ -39,7 +39,8 @@ struct States {
     kept = bus.subscribe<NatsStateChanged>(
                   [this](const NatsStateChanged& event) {
                     const std::lock_guard lock(mutex);
-                    told += std::string(told.empty() ? "" : " ") + std::string(nats_state_name(event.to));
+                    if (!told.empty()) told += ' ';
+                    told += nats_state_name(event.to);
                   },
                   *owner)
                .value();
@@ -84,7 +85,7 @@ TEST_CASE("NatsService: a broker that is killed and started again loses nothing 
     REQUIRE(received.wait_for(before + taken));
     it.flush();
     CHECK(received.count() == before + taken);
-    for (std::size_t i = 0; i < taken; ++i) CHECK(received.at(before + i) == "test.a " + std::to_string(i));
+    for (std::size_t i = 0; i < taken; ++i) CHECK(received.at(before + i) == text("test.a ", i));
     CHECK(states.ends_with("connected"));
   }
   const NatsStats stats = it->stats();

@@ -27,7 +27,7 @@ TEST_CASE("NatsService delivers what is published, with headers, in order, to ev
   for (Received* received : {&first, &second}) {
     REQUIRE(received->wait_for(1'000));
     for (std::size_t i = 0; i < 1'000; ++i)
-      REQUIRE(received->at(i) == "test.a " + std::to_string(i) + " " + std::to_string(i));
+      REQUIRE(received->at(i) == text("test.a ", i).append(" ").append(std::to_string(i)));
   }
 }
 
@@ -315,4 +315,34 @@ TEST_CASE("NatsService does not read from the broker while its handlers are behi
   const NatsStats stats = it->stats();
   CHECK(stats.reads_paused > 0);
   CHECK(stats.incoming_bytes <= 64 * 1024 + 64 * 1024);  // and one read, with what the messages take besides
+}
+
+TEST_CASE("NatsService: 10,000 subscriptions made and ended, twice, leave the broker and the ledger as they were",
+          "[nats_service]") {
+  NatsBroker broker;
+  Nats it(broker.url());
+  it.flush();
+  const auto ours = [&] {
+    for (const LedgerRow& row : it.ledger().rows())
+      if (row.name == "nats subscriptions") return row.used_bytes;
+    return std::uint64_t{0};
+  };
+  const std::size_t subscriptions = broker.look("/subsz")["num_subscriptions"];
+  const std::uint64_t bytes = ours();
+  constexpr std::size_t kMany = 10'000;
+  for (int round = 0; round < 2; ++round) {
+    std::vector<NatsSubscription> held;
+    for (std::size_t i = 0; i < kMany; ++i)
+      held.push_back(it.subscribe(text("churn.", i), [](NatsMessage&) {}, "churn"));
+    it.flush();
+    CHECK(broker.look("/subsz")["num_subscriptions"] == subscriptions + kMany);
+    CHECK(it->get_active_subscriptions().size() == kMany);
+    held.clear();
+    it.flush();
+    CHECK(broker.look("/subsz")["num_subscriptions"] == subscriptions);
+    CHECK(broker.look("/connz")["num_connections"] == 1);
+    CHECK(ours() == bytes);
+  }
+  CHECK(it->stats().subscribed_total == 2 * kMany);
+  CHECK(it->stats().unsubscribed_total == 2 * kMany);
 }

@@ -28,6 +28,11 @@ inline bool eventually(const std::function<bool()>& condition, std::chrono::seco
   return true;
 }
 
+// A text with a number behind it.
+inline std::string text(std::string_view stem, std::uint64_t number) {
+  return std::string(stem).append(std::to_string(number));
+}
+
 // Quick, but with room for a loaded machine.
 inline NatsOptions nats_options(const std::string& url) {
   NatsOptions options;

@@ -92,7 +92,9 @@ class NatsBroker {
 
   std::uint16_t port() const noexcept { return port_; }
   std::string url(const std::string& user = {}) const {
-    return "nats://" + (user.empty() ? "" : user + "@") + "127.0.0.1:" + std::to_string(port_);
+    std::string url("nats://");
+    if (!user.empty()) url.append(user).append("@");
+    return url.append("127.0.0.1:").append(std::to_string(port_));
   }
   const std::string& folder() const noexcept { return folder_; }
   // Of its monitoring port: "/subsz", "/connz", "/varz".
