@@ -13,8 +13,6 @@ const FIXED_BYTES = 224 * 1024;
 /** Of the core's block of texts. */
 const TEXT_BYTES_MAX = 32 * 1024;
 const ROW_BYTES = 32;
-/** Of a record, before its type (shared/protocol.md). */
-const RECORD_HEAD_BYTES = 24;
 const ERROR_NUMBERS_MAX = 64;
 
 export const BUDGET_BYTES_MIN = 1024 * 1024;
@@ -97,7 +95,7 @@ export type StoreNumbers = Readonly<Record<(typeof STORE_NUMBERS)[number], numbe
 
 export class Core {
   readonly budgetBytes: number;
-  readonly #memory: WebAssembly.Memory;
+  readonly memory: WebAssembly.Memory;
   readonly #batchBytesMax: number;
   /** For the parts of the package that a page loads by themselves. */
   readonly wasm: Exports;
@@ -116,8 +114,8 @@ export class Core {
     this.budgetBytes = pages * PAGE_BYTES;
     this.#batchBytesMax = batchBytesMax;
     try {
-      this.#memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: pages });
-      this.wasm = instantiate(module, this.#memory, (listener) => this.#listeners.get(listener)?.());
+      this.memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: pages });
+      this.wasm = instantiate(module, this.memory, (listener) => this.#listeners.get(listener)?.());
     } catch (cause) {
       throw new WasmLoadError(`the WASM core did not start: ${String(cause)}`, cause);
     }
@@ -130,14 +128,14 @@ export class Core {
   }
 
   get memoryBytes(): number {
-    return this.#memory.buffer.byteLength;
+    return this.memory.buffer.byteLength;
   }
 
   /** Takes a batch whole or not at all: undefined, or the code of its error. `source`: whose channel ids it has. */
   ingest(bytes: Uint8Array, source = 0): string | undefined {
     const address = this.wasm.rf_staging(bytes.length);
     if (address === 0) return bytes.length > this.#batchBytesMax ? 'batch_too_large' : 'memory_full';
-    new Uint8Array(this.#memory.buffer).set(bytes, address);
+    new Uint8Array(this.memory.buffer).set(bytes, address);
     const error = this.wasm.rf_ingest(bytes.length, source);
     return error === 0 ? undefined : this.errorName(error);
   }
@@ -294,20 +292,9 @@ export class Core {
     return this.#table(this.wasm.rf_window(id, position, count));
   }
 
-  /** The same records as bytes, padding included; each view is good until the next call of anything here. */
-  recordBytes(id: number, position: number, count: number): Uint8Array[] {
-    const filled = this.wasm.rf_window(id, position, count);
-    const { buffer } = this.#memory;
-    const memory = new DataView(buffer);
-    return Array.from({ length: filled }, (_, index) => {
-      const start = memory.getUint32(this.#rowsAddress + index * ROW_BYTES + 16, true) - RECORD_HEAD_BYTES;
-      return new Uint8Array(buffer, start, (memory.getUint32(start, true) + 7) & ~7);
-    });
-  }
-
   #table(filled: number): RawRow[] {
-    const bytes = new Uint8Array(this.#memory.buffer);
-    const table = new DataView(this.#memory.buffer, this.#rowsAddress, filled * ROW_BYTES);
+    const bytes = new Uint8Array(this.memory.buffer);
+    const table = new DataView(this.memory.buffer, this.#rowsAddress, filled * ROW_BYTES);
     const rows: RawRow[] = [];
     for (let at = 0; at < filled * ROW_BYTES; at += ROW_BYTES) {
       const text = (offset: number): string => {
@@ -361,12 +348,12 @@ export class Core {
   }
 
   errorName(error: number): string {
-    return textAt(this.#memory, this.wasm.rf_error_name(error));
+    return textAt(this.memory, this.wasm.rf_error_name(error));
   }
 
   /** The first numbers of the core's table, until its next call. */
   numbers(count: number): Float64Array {
-    return new Float64Array(this.#memory.buffer, this.#numbersAddress, count);
+    return new Float64Array(this.memory.buffer, this.#numbersAddress, count);
   }
 
   /** The same by name. */
@@ -392,7 +379,7 @@ export class Core {
   /** Puts a text where the core reads those of the next call; its length in bytes. */
   #put(text: string, offset = 0): number {
     if (text === '') return 0;
-    const room = new Uint8Array(this.#memory.buffer, this.#textAddress + offset, TEXT_BYTES_MAX - offset);
+    const room = new Uint8Array(this.memory.buffer, this.#textAddress + offset, TEXT_BYTES_MAX - offset);
     const { read, written } = this.#encoder.encodeInto(text, room);
     if (read < text.length) throw new RangeError(`${text.length} characters of text: at most ${TEXT_BYTES_MAX} bytes`);
     return written;

@@ -26,7 +26,7 @@ const main = [...closure('index.js'), 'core.wasm'];
 console.log(`  ${'file'.padEnd(40)} ${'bytes'.padStart(8)} ${'gzip'.padStart(8)}`);
 for (const file of main) line(file, zipped(file), readFileSync(new URL(file, dist)).length);
 const total = sum(main);
-line('WASM, glue, store and client', total);
+line('WASM, store and client', total);
 // Each beside the main entry: what it adds, and the most that it may.
 const added = Object.entries(ADDED_BYTES_MAX).map(([entry, most]) => {
   const bytes = sum([...closure(`${entry}.js`)].filter((file) => !main.includes(file)));

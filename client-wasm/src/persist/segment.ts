@@ -3,6 +3,7 @@
 // Bounds   SEGMENT_RECORDS records and SEGMENT_BYTES, but one record at least.
 // Errors   readSegment: undefined for what is none, does not fit its checksum, or holds no whole, rising records.
 import type { Core } from '../core.js';
+import { recordBytes } from '../record_bytes.js';
 
 export const SEGMENT_BYTES = 32 * 1024;
 /** As many as the core gives at once (ROWS_PER_READ_MAX). */
@@ -35,7 +36,7 @@ export function takeSegment(
   position: number,
   end: number,
 ): { readonly segment: Segment | undefined; readonly next: number } {
-  const records = core.recordBytes(id, position, Math.min(end - position, SEGMENT_RECORDS));
+  const records = recordBytes(core, id, position, Math.min(end - position, SEGMENT_RECORDS));
   const taken: Uint8Array[] = [];
   let size = 0;
   let next = position;

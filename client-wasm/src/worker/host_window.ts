@@ -7,6 +7,7 @@ import type { Row, Selector, Snapshot } from '../types.js';
 import { type Source, WindowCache } from '../window.js';
 import type { WindowNews } from './messages.js';
 import type { Dirty, Outbox } from './outbox.js';
+import { recordBytes } from '../record_bytes.js';
 
 const RECORDS_A_READ = 256;
 
@@ -81,7 +82,7 @@ export class HostWindow implements Dirty {
     const copies: Uint8Array[] = [];
     const { core } = this.#history.store;
     for (let at = start; at < end; at += RECORDS_A_READ)
-      for (const record of core.recordBytes(this.#history.id, at, Math.min(RECORDS_A_READ, end - at)))
+      for (const record of recordBytes(core, this.#history.id, at, Math.min(RECORDS_A_READ, end - at)))
         copies.push(record.slice());
     return copies;
   }
