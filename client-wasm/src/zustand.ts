@@ -24,6 +24,17 @@ export interface CappedOptions {
 /** What a capped store has besides: `store.capped.stats().messages.evicted.capacity`. */
 export interface CappedApi<Names extends string = string> {
   stats(): Readonly<Record<Names, CappedStats>>;
+  /** The capped fields, in the form of `store.liveHandles()`. They live as long as their store. Frozen; the same each time. */
+  liveHandles(): readonly CappedHandle<Names>[];
+}
+
+export interface CappedHandle<Names extends string = string> {
+  readonly kind: 'capped';
+  /** Of the field. */
+  readonly name: Names;
+  readonly owner: 'zustand store';
+  /** None is taken: fields are declared where the store is. */
+  readonly stack: undefined;
 }
 
 type Write<S, U> = Omit<S, keyof U> & U;
@@ -112,7 +123,13 @@ class CappedStore {
 
   start(create: (set: Set, get: () => State | undefined, api: Api) => State): State {
     const api = this.#api;
+    const live = Object.freeze(
+      this.#fields.map(({ name }) =>
+        Object.freeze({ kind: 'capped', name, owner: 'zustand store', stack: undefined } as const),
+      ),
+    );
     api.capped = {
+      liveHandles: () => live,
       stats: () => Object.freeze(Object.fromEntries(this.#fields.map((field) => [field.name, field.stats()]))),
     };
     // First of all listeners: what a middleware around this one sets (a rehydration, a jump in time) is capped before

@@ -397,3 +397,16 @@ describe('capped among the middlewares', () => {
     expect(JSON.parse(kept.kept['log'] ?? '').state.messages).toHaveLength(3);
   });
 });
+
+it('lists its capped fields by kind and owner, as a store lists its handles', () => {
+  const store = createStore<{ a: number[]; b: number[]; c: number[] }>()(
+    capped({ a: { capacity: 1 }, b: { capacity: 2 } }, () => ({ a: [], b: [], c: [] })),
+  );
+  const live = store.capped.liveHandles();
+  expect(live).toEqual([
+    { kind: 'capped', name: 'a', owner: 'zustand store', stack: undefined },
+    { kind: 'capped', name: 'b', owner: 'zustand store', stack: undefined },
+  ]);
+  expect(store.capped.liveHandles()).toBe(live);
+  expect(Object.isFrozen(live) && live.every((each) => Object.isFrozen(each))).toBe(true);
+});
