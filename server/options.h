@@ -46,6 +46,19 @@ struct AuthOptions {
   }
 };
 
+struct MonitorOptions {
+  std::uint32_t sample_s = 30;                    // between two looks
+  std::uint32_t log_s = 300;                      // between two log lines
+  std::uint32_t share_percent = 90;               // of a bound
+  std::uint32_t growth_percent = 2;               // at equal load
+  std::uint64_t unexplained_bytes = 64ull << 20;  // of the process, above what all accounts hold
+  // The reference system's thresholds; 0: none, or as --alert-growth.
+  std::uint32_t subscription_growth_percent = 0;
+  std::uint32_t task_growth_percent = 0;
+  std::uint32_t closed_ids = 0;
+  std::uint32_t cache_percent = 0;
+};
+
 struct PipeOptions {
   std::string url = "ws://127.0.0.1:8080/v1/ws";
   std::string channel;
@@ -82,6 +95,7 @@ struct Options {
   std::string log_channel;  // empty: log lines are not published
   AuthOptions auth;
   NatsOptions nats;
+  MonitorOptions monitor;
   Limits limits;
 
   static std::uint32_t default_threads() noexcept;  // of the hardware, at most 8

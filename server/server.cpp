@@ -21,6 +21,9 @@
 #include "events/event_bus.h"
 #include "events/server_events.h"
 #include "log.h"
+#include "monitoring/health.h"
+#include "monitoring/memory_leak_monitor.h"
+#include "monitoring/server_health.h"
 #include "net/http_service.h"
 #include "net/listener.h"
 #include "protocol/json.h"
@@ -85,12 +88,18 @@ Server::Server(Options options) : options_(std::move(options)) {
   hub_->set_policies(std::move(policies), last_values_.get());
   if (options_.nats.enabled()) join_broker();
   if (!options_.log_channel.empty()) channel_log_ = std::make_unique<ChannelLog>();
+  health_ = std::make_unique<HealthChecks>();
+  services_.health = health_.get();
+  monitor_ = std::make_unique<MemoryLeakMonitor>(options_.monitor, limits.grace_ms, ledger_, events_.get(),
+                                                 [this] { return ServerLook(ledger_, services_).look(); });
+  services_.monitor = monitor_.get();
   http_ = std::make_unique<HttpService>(options_, ledger_, services_, channel_log_.get());
   if (channel_log_) accounts_.push_back(open_account(ledger_, "log lines", ChannelLog::kBytesMax));
   if (!ledger_.check(options_.memory_budget_bytes))
     throw UsageError("the worst case of these limits is above --memory-budget " +
                      size_text(options_.memory_budget_bytes) + "; lower a limit or raise the budget\n" +
                      ledger_.table(options_.memory_budget_bytes));
+  add_server_checks(services_, [this] { return http_->stopping(); });
   plan_shutdown();
 }
 
@@ -143,6 +152,7 @@ void Server::start() {
   const bool v6 = options_.host.find(':') != std::string::npos;
   logger("server")->info("ringfence {} on http://{}{}{}:{}, {} threads", RINGFENCE_VERSION, v6 ? "[" : "",
                          options_.host, v6 ? "]" : "", port(), options_.threads);
+  monitor_->start(*tasks_);
 }
 
 std::uint16_t Server::port() const noexcept { return port_.load(); }

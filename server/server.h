@@ -45,10 +45,12 @@ class BackEnds;
 class CacheManager;
 class ChannelLog;
 class ClusterView;
+class HealthChecks;
 class HttpService;
 class LastValues;
 class Listener;
 class NatsService;
+class MemoryLeakMonitor;
 class Shard;
 
 class Server {
@@ -93,6 +95,8 @@ class Server {
   ConnectionManager& connections() noexcept { return *connections_; }
   Presence& presence() noexcept { return *presence_; }
   NatsService* nats() noexcept { return nats_.get(); }  // null without --nats
+  MemoryLeakMonitor& monitor() noexcept { return *monitor_; }
+  HealthChecks& health() noexcept { return *health_; }
   const Ledger& ledger() const noexcept { return ledger_; }
   const Options& options() const noexcept { return options_; }
 
@@ -128,6 +132,8 @@ class Server {
   std::unique_ptr<NatsService> nats_;
   std::unique_ptr<BackEnds> back_ends_;
   std::unique_ptr<ClusterView> cluster_;
+  std::unique_ptr<HealthChecks> health_;
+  std::unique_ptr<MemoryLeakMonitor> monitor_;
   std::unique_ptr<HttpService> http_;
   std::mutex shards_mutex_;  // for hasten() against start() and wait()
   std::vector<std::unique_ptr<Shard>> shards_;

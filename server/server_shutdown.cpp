@@ -12,6 +12,8 @@
 #include "events/event_bus.h"
 #include "events/server_events.h"
 #include "log.h"
+#include "monitoring/health.h"
+#include "monitoring/memory_leak_monitor.h"
 #include "net/http_service.h"
 #include "net/listener.h"
 #include "realtime/shard.h"
@@ -75,7 +77,9 @@ ShutdownLeft Server::stop_connections(const ShutdownDeadline& by) {
 }
 
 ShutdownLeft Server::stop_periodic(const ShutdownDeadline& by) {
-  if (tasks_->cancel_kind(TaskKind::periodic, left_until(by), by.hastened)) return {};
+  const bool ended = tasks_->cancel_kind(TaskKind::periodic, left_until(by), by.hastened);
+  monitor_->log_difference();  // now that the clients are gone
+  if (ended) return {};
   return {0, tasks_left(*tasks_).what + " still run; they count with the tasks"};
 }
 

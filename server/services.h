@@ -12,7 +12,9 @@ class CacheManager;
 class ClusterView;
 class ConnectionManager;
 class EventBus;
+class HealthChecks;
 class Hub;
+class MemoryLeakMonitor;
 class NatsService;
 class Presence;
 class TaskRegistry;
@@ -26,6 +28,8 @@ struct Services {
   ConnectionManager* connections = nullptr;
   Authenticator* auth = nullptr;
   Presence* presence = nullptr;
+  HealthChecks* health = nullptr;
+  MemoryLeakMonitor* monitor = nullptr;
   // Null without --nats.
   NatsService* nats = nullptr;
   ClusterView* cluster = nullptr;

@@ -14,6 +14,7 @@
 //          comes while a value is computed keeps that value out of the cache: it may be out of date.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -52,6 +53,9 @@ class CacheBase {
 
   const std::string& name() const noexcept { return name_; }
   virtual CacheStats stats() = 0;
+  // The same as of the cache's last use, without its lock and without what is being computed: for those who look often,
+  // while others work with the cache. Each number is right, a set of them may be mid-change.
+  virtual CacheStats shown_stats() const = 0;
   // Destroys what has expired. Returns the bytes of it.
   virtual std::uint64_t expire() = 0;
   virtual void clear() = 0;
@@ -184,6 +188,22 @@ class Cache final : public CacheBase {
     entries_.for_each(now_ms_(), std::forward<F>(f));
   }
 
+  CacheStats shown_stats() const override {
+    CacheStats stats;
+    const auto get = [](const auto& number) { return number.load(std::memory_order_relaxed); };
+    stats.size = get(shown_.size);
+    stats.max_size = options_.entries;
+    stats.cost = get(shown_.cost);
+    stats.cost_max = options_.bytes;
+    stats.hits = get(shown_.hits);
+    stats.misses = get(shown_.misses);
+    stats.evictions = get(shown_.evictions);
+    stats.expired = get(shown_.expired);
+    stats.refused = get(shown_.refused);
+    stats.fixed_bytes = entries_.memory_bytes();
+    stats.ttl_ms = options_.ttl_ms;
+    return stats;
+  }
   CacheStats stats() override {
     const Use use(*this);
     CacheStats stats = counts_;
@@ -229,6 +249,15 @@ class Cache final : public CacheBase {
     const std::uint64_t before = std::exchange(counted_bytes_, entries_.cost());
     if (counted_bytes_ > before) count(counted_bytes_ - before);
     if (counted_bytes_ < before) memory_->account.sub(before - counted_bytes_);
+    const LruStats stats = entries_.last_stats();
+    const auto set = [](auto& number, auto value) { number.store(value, std::memory_order_relaxed); };
+    set(shown_.size, stats.size);
+    set(shown_.cost, stats.cost);
+    set(shown_.hits, stats.hits);
+    set(shown_.misses, stats.misses);
+    set(shown_.evictions, stats.evictions);
+    set(shown_.expired, stats.expired);
+    set(shown_.refused, stats.refused);
   }
   template <typename Q>
   void supersede(const Q& key) {
@@ -275,6 +304,11 @@ class Cache final : public CacheBase {
   std::unordered_map<K, std::shared_ptr<Flight>, LruHash<K>, std::equal_to<>> flights_;
   CacheStats counts_;
   std::uint64_t counted_bytes_ = 0;  // of the entries' cost, in the account
+  struct Shown {
+    std::atomic<std::size_t> size{0};
+    std::atomic<std::uint64_t> cost{0}, hits{0}, misses{0}, evictions{0}, expired{0}, refused{0};
+  };
+  Shown shown_;  // changed under the lock
 };
 
 }  // namespace ringfence

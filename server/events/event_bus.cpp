@@ -185,6 +185,8 @@ Result<void> EventBus::note_refused(Result<void> result, unsigned type) {
   return result;
 }
 
+EventBusLoad EventBus::load() const noexcept { return {queue_.is_open(), queue_.size(), queue_.capacity()}; }
+
 EventBusStats EventBus::stats() const {
   EventBusStats stats;
   stats.running = queue_.is_open();
@@ -199,15 +201,15 @@ EventBusStats EventBus::stats() const {
   stats.subscriptions_capacity = table_->capacity();
   stats.subscriptions_refused = table_->refused();
   stats.orphans = table_->orphans();
-  const auto counts = queue_.counts();
   for (unsigned type = 1; type < event_types(); ++type) {
+    const detail::EventTypeCounts counts = queue_.counts(type);
     const EventTypeStats row{event_type_name(type),
                              table_->size(type),
-                             counts[type].accepted,
-                             counts[type].refused,
+                             counts.accepted,
+                             counts.refused,
                              counters_[type].delivered.load(std::memory_order_relaxed),
                              counters_[type].failures.load(std::memory_order_relaxed),
-                             counts[type].dropped};
+                             counts.dropped};
     if (row.subscriptions + row.published + row.refused > 0) stats.types.push_back(row);
   }
   stats.owners = table_->owners();

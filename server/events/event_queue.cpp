@@ -59,7 +59,7 @@ Result<void> EventQueue::push(unsigned type, std::uint64_t data_bytes, const Eve
     slot.data_bytes = data_bytes;
     ++tail_;
     ++counts_[type].accepted;
-    high_water_mark_ = std::max<std::size_t>(high_water_mark_, tail_ - head_);
+    high_water_mark_ = std::max<std::size_t>(high_water_mark_, static_cast<std::size_t>(tail_ - head_));
     wake = sleeping_;
     sleeping_ = false;
   }
@@ -111,7 +111,7 @@ EventQueue::Range EventQueue::take() {
   }
   sleeping_ = false;
   if (stopped_) return {};
-  return {head_, std::min(tail_, head_ + kTakeMax)};
+  return {head_, std::min<std::uint64_t>(tail_, head_ + kTakeMax)};
 }
 
 void EventQueue::destroy(EventSlot& slot) noexcept {
@@ -134,7 +134,7 @@ std::size_t EventQueue::run_out() {
     ++counts_[at(head_).type].dropped;
     destroy(at(head_));
   }
-  handled_ = head_;
+  handled_ = static_cast<std::uint64_t>(head_);
   if (reserved_ == 0) drained_.notify_all();
   return count;
 }
@@ -158,29 +158,15 @@ bool EventQueue::wait_drained(std::chrono::steady_clock::time_point until, const
   return true;
 }
 
-std::size_t EventQueue::size() const {
-  const std::lock_guard lock(mutex_);
-  return static_cast<std::size_t>(tail_ - std::max(head_, handled_.load(std::memory_order_relaxed)));
+std::size_t EventQueue::size() const noexcept {
+  const std::uint64_t handled = std::max<std::uint64_t>(head_, handled_.load(std::memory_order_relaxed));
+  const std::uint64_t end = tail_;
+  return end > handled ? static_cast<std::size_t>(end - handled) : 0;
 }
 
-std::uint64_t EventQueue::reserved() const {
-  const std::lock_guard lock(mutex_);
-  return reserved_;
-}
-
-std::size_t EventQueue::high_water_mark() const {
-  const std::lock_guard lock(mutex_);
-  return high_water_mark_;
-}
-
-bool EventQueue::is_open() const {
-  const std::lock_guard lock(mutex_);
-  return open_;
-}
-
-std::array<EventTypeCounts, kEventTypesMax> EventQueue::counts() const {
-  const std::lock_guard lock(mutex_);
-  return counts_;
+EventTypeCounts EventQueue::counts(unsigned type) const noexcept {
+  const Counts& counts = counts_[type];
+  return {counts.accepted, counts.refused, counts.dropped};
 }
 
 }  // namespace detail

@@ -35,6 +35,23 @@ struct EventSlot {
   alignas(std::max_align_t) std::byte event[kEventBytesMax];
 };
 
+// A number that is changed under a lock and read without it.
+template <typename T>
+class Shown {
+ public:
+  Shown(T value = T()) noexcept : value_(value) {}
+  operator T() const noexcept { return value_.load(std::memory_order_relaxed); }
+  Shown& operator=(T value) noexcept {
+    value_.store(value, std::memory_order_relaxed);
+    return *this;
+  }
+  Shown& operator++() noexcept { return *this = static_cast<T>(*this + 1); }
+  Shown& operator--() noexcept { return *this = static_cast<T>(*this - 1); }
+
+ private:
+  std::atomic<T> value_;
+};
+
 struct EventTypeCounts {
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
@@ -84,12 +101,13 @@ class EventQueue {
   // Waits until nothing is accepted and unreleased, or reserved; false if `until` comes first or `hastened` is true.
   bool wait_drained(std::chrono::steady_clock::time_point until, const std::function<bool()>& hastened);
 
+  // These take no lock: each number is right, a set of them may be mid-change.
   std::size_t capacity() const noexcept { return capacity_; }
-  std::size_t size() const;  // accepted and not yet handled
-  std::uint64_t reserved() const;
-  std::size_t high_water_mark() const;
-  bool is_open() const;
-  std::array<EventTypeCounts, kEventTypesMax> counts() const;
+  std::size_t size() const noexcept;  // accepted and not yet handled
+  std::uint64_t reserved() const noexcept { return reserved_; }
+  std::size_t high_water_mark() const noexcept { return high_water_mark_; }
+  bool is_open() const noexcept { return open_; }
+  EventTypeCounts counts(unsigned type) const noexcept;
 
  private:
   Result<void> admit(unsigned type, std::uint64_t data_bytes);
@@ -98,19 +116,22 @@ class EventQueue {
   const std::size_t capacity_;
   const std::unique_ptr<EventSlot[]> slots_;
   Account& data_;
-  mutable std::mutex mutex_;  // of all below
+  mutable std::mutex mutex_;  // of changes to all below
   std::condition_variable wake_;
   std::condition_variable drained_;
-  std::uint64_t head_ = 0;
-  std::uint64_t tail_ = 0;
-  std::uint64_t reserved_ = 0;
-  std::size_t high_water_mark_ = 0;
-  bool open_ = false;
+  Shown<std::uint64_t> head_;
+  Shown<std::uint64_t> tail_;
+  Shown<std::uint64_t> reserved_;
+  Shown<std::size_t> high_water_mark_;
+  Shown<bool> open_;
   bool sleeping_ = false;
   std::array<bool, kEventTypesMax> closed_types_{};
   std::atomic<bool> stopped_{true};
   std::atomic<std::uint64_t> handled_{0};
-  std::array<EventTypeCounts, kEventTypesMax> counts_;
+  struct Counts {
+    Shown<std::uint64_t> accepted, refused, dropped;
+  };
+  std::array<Counts, kEventTypesMax> counts_;
 };
 
 }  // namespace ringfence::detail

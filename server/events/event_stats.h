@@ -32,6 +32,12 @@ struct EventTypeStats {
   std::uint64_t dropped = 0;
 };
 
+struct EventBusLoad {
+  bool running = false;
+  std::uint64_t waiting = 0;
+  std::uint64_t capacity = 0;
+};
+
 struct EventBusStats {
   bool running = false;
   std::uint64_t queue_size = 0;

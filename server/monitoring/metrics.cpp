@@ -12,6 +12,8 @@
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/event_stats.h"
+#include "monitoring/health.h"
+#include "monitoring/memory_leak_monitor.h"
 #include "net/http_service.h"
 #include "realtime/connection_manager.h"
 #include "realtime/hub.h"
@@ -185,7 +187,7 @@ void add_tasks(Page& page, const TaskStats& stats) {
 
 void add_caches(Page& page, const CacheManager& caches) {
   std::vector<std::pair<std::string, CacheStats>> all;
-  for (const auto& cache : caches.list()) all.emplace_back(cache->name(), cache->stats());
+  for (const auto& cache : caches.list()) all.emplace_back(cache->name(), cache->shown_stats());
   const auto each = [&](auto field) {
     for (const auto& [name, stats] : all) page.add(field(stats), label("cache", name));
   };
@@ -247,6 +249,25 @@ void add_back_ends(Page& page, const BackEnds::Stats& stats) {
   page.counter("back_end_dropped", "Those for which there was no room, or no broker.").add(stats.dropped);
 }
 
+void add_monitor(Page& page, const MemoryLeakMonitor& monitor, Health health) {
+  const MemoryLeakMonitor::Report report = monitor.report();
+  const ProcessStats& process = report.last.process;
+  page.gauge("health", "0 healthy, 1 degraded, 2 unhealthy.").add(static_cast<std::uint64_t>(health));
+  page.gauge("alerts", "Alerts that are raised, by kind and structure; none: there is none of that.");
+  for (const RaisedAlert& alert : monitor.alerts().raised())
+    page.add(1, {{"kind", alert.kind}, {"structure", alert.structure}});
+  const AlertBook::Counts counts = monitor.alerts().counts();
+  page.counter("alerts_raised", "Alerts raised.").add(counts.raised);
+  page.counter("alerts_cleared", "Alerts that were over.").add(counts.cleared);
+  page.counter("monitor_looks", "Looks of the leak monitor.").add(report.looks);
+  page.gauge("unexplained_memory_bytes", "What the process has grown by beyond all that is accounted for.")
+      .add(report.unexplained_bytes);
+  page.gauge("resident_memory_bytes", "RSS at the monitor's last look, as are the next three.").add(process.rss_bytes);
+  page.gauge("heap_used_bytes", "What the allocator has handed out.").add(process.heap_used_bytes);
+  page.gauge("heap_free_bytes", "What it keeps for later.").add(process.heap_free_bytes);
+  page.gauge("open_descriptors", "Open descriptors.").add(process.descriptors);
+}
+
 }  // namespace
 
 std::string metrics_text(const MetricsSources& from) {
@@ -262,6 +283,7 @@ std::string metrics_text(const MetricsSources& from) {
   add_caches(page, *from.services.caches);
   if (from.services.nats) add_broker(page, from.services.nats->stats());
   if (from.services.back_ends) add_back_ends(page, from.services.back_ends->stats());
+  add_monitor(page, *from.services.monitor, from.services.health->report().health);
   return page.text();
 }
 

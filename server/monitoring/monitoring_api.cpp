@@ -7,7 +7,11 @@
 #include "events/event_bus.h"
 #include "events/event_stats.h"
 #include "log.h"
+#include "monitoring/cleanup.h"
+#include "monitoring/health.h"
+#include "monitoring/memory_leak_monitor.h"
 #include "monitoring/metrics.h"
+#include "monitoring/monitor_json.h"
 #include "net/http_service.h"
 #include "realtime/connection_manager.h"
 #include "realtime/hub.h"
@@ -34,8 +38,9 @@ void MonitoringApi::add_routes(Router& router) {
         {http::verb::get, std::move(path), access, 0, [answer = std::move(answer)](ApiRequest&) { return answer(); }});
   };
   get("/v1/health", Access::open, [this] {
-    ApiResponse response = with(health_json());
-    if (http_.stopping()) response.status = http::status::service_unavailable;
+    const HealthReport report = services_.health->report();
+    ApiResponse response = with(health_json(report));
+    if (report.health == Health::unhealthy) response.status = http::status::service_unavailable;
     return response;
   });
   get("/metrics", Access::admin, [this] {
@@ -47,9 +52,16 @@ void MonitoringApi::add_routes(Router& router) {
   get("/v1/monitoring/eventbus", Access::admin, [this] { return with(event_bus_json(services_.events->stats())); });
   get("/v1/monitoring/tasks", Access::admin, [this] { return with(tasks_json(services_.tasks->stats())); });
   get("/v1/monitoring/caches", Access::admin, [this] { return with(services_.caches->stats_json()); });
+  get("/v1/monitoring/memory-leaks", Access::admin,
+      [this] { return with(memory_leaks_json(*services_.monitor, options_.monitor)); });
+  get("/v1/monitoring/memory", Access::admin,
+      [this] { return with(memory_json(*services_.monitor, options_.memory_budget_bytes)); });
+  get("/v1/monitoring/alerts", Access::admin, [this] { return with(alerts_json(services_.monitor->alerts())); });
+  router.add({http::verb::post, "/v1/monitoring/cleanup", Access::admin, options_.limits.http_body_bytes,
+              [this](ApiRequest&) { return with(cleaned_up_json(clean_up(services_, ledger_))); }});
 }
 
-std::string MonitoringApi::health_json() const {
+std::string MonitoringApi::health_json(const HealthReport& report) const {
   const HubStats stats = services_.hub->stats();
   const ConnectionStats connected = services_.connections->stats();
   const auto up = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started_);
@@ -57,14 +69,12 @@ std::string MonitoringApi::health_json() const {
   Json refused = Json::object();
   for (std::size_t i = 0; i < kErrorCount; ++i)
     if (stats.refused[i] > 0) refused[std::string(error_code(static_cast<Error>(i)))] = stats.refused[i];
-  // Without its broker a server serves whom it has, but knows nothing of the others.
-  Json degraded = Json::array();
-  if (const NatsService* const nats = services_.nats; nats && nats->state() != NatsState::connected)
-    degraded.push_back("broker " + std::string(nats_state_name(nats->state())) + ": " + nats->reason());
-  Json health{
-      {"status", http_.stopping()   ? "stopping"
-                 : degraded.empty() ? "ok"
-                                    : "degraded"},
+  Json reasons = Json::array();
+  for (const auto& [check, finding] : report.reasons)
+    reasons.push_back({{"check", check}, {"status", health_name(finding.health)}, {"reason", finding.reason}});
+  return Json{
+      {"status", health_name(report.health)},
+      {"reasons", reasons},
       {"version", RINGFENCE_VERSION},
       {"uptime_s", static_cast<double>(up.count()) / 1000},
       {"threads", services_.hub->shards()},
@@ -98,9 +108,8 @@ std::string MonitoringApi::health_json() const {
         {"timeouts", get(http_.counters().timeouts)},
         {"connections_refused", get(http_.counters().refused)},
         {"accept_errors", get(http_.counters().accept_errors)}}},
-  };
-  if (!degraded.empty()) health["degraded"] = std::move(degraded);
-  return health.dump();
+  }
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string MonitoringApi::ledger_json() const {

@@ -1,11 +1,13 @@
 // What a server says of itself (protocol.md, "Monitoring"):
 //
-//   GET /v1/health                status, version, uptime, counts; 503 while it stops
+//   GET /v1/health                healthy, degraded or unhealthy (503) with the reasons (health.h); counts
 //   GET /metrics                  all counts in Prometheus' text format (metrics.h)
 //   GET /v1/monitoring/ledger     every bound: used, capacity, refused, evicted; the worst case against the budget
 //   GET /v1/monitoring/eventbus   subscriptions and events by type and owner
 //   GET /v1/monitoring/tasks      tasks by kind and owner
 //   GET /v1/monitoring/caches     every cache and its statistics
+//   GET /v1/monitoring/memory-leaks, /memory, /alerts     of the leak monitor's last look (memory_leak_monitor.h)
+//   POST /v1/monitoring/cleanup   does now what time would do (cleanup.h), answers how much that was
 //
 // Threads  any. Nothing here takes a lock that a publish waits for.
 // Bounds   an answer: a line for each account, event type, owner, task, cache.
@@ -24,6 +26,7 @@ namespace ringfence {
 
 class ChannelLog;
 class HttpService;
+struct HealthReport;
 
 class MonitoringApi {
  public:
@@ -34,7 +37,7 @@ class MonitoringApi {
 
   void add_routes(Router& router);
 
-  std::string health_json() const;
+  std::string health_json(const HealthReport& report) const;
   std::string ledger_json() const;
 
  private:

@@ -80,7 +80,7 @@ void WsSession::accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, 
   const Self self(
       new WsSession(shard, std::move(socket), std::move(slot), choice, std::move(connection), std::move(channels)));
   self->connection_->session = self.get();
-  self->connection_->attached = true;
+  self->connection_->attach();
   shard.add(*self);
   if (shard.stopping()) return self->end();
   self->set_up();
@@ -179,7 +179,7 @@ void WsSession::note_health(std::int64_t now_ms) {
   connection_->subscriptions.store(static_cast<std::uint32_t>(subscribers_.size()), std::memory_order_relaxed);
   const bool answers = now_ms - heard_at_ms_ <= 2 * std::int64_t{limits.ping_interval_ms};
   const bool takes = !writing_ || now_ms - progress_at_ms_ <= limits.write_stall_ms / 2;
-  connection_->healthy.store(answers && takes, std::memory_order_relaxed);
+  connection_->set_healthy(answers && takes);
 }
 
 void WsSession::look_at_progress(std::int64_t now_ms) {
@@ -232,7 +232,6 @@ void WsSession::end() {
   if (pump_hook.is_linked()) pump_hook.unlink();
   if (shard_hook.is_linked()) shard_hook.unlink();
   connection_->session = nullptr;
-  connection_->attached = false;
   shard_.services().connections->remove(connection_, Shard::now_ms());
   if (was != State::handshake)
     (void)shard_.services().events->emit<Disconnected>([&] { return Disconnected{slot_.id(), identity_}; });

@@ -62,6 +62,7 @@ Result<ConnectionPtr> ConnectionManager::admit(std::uint64_t id, IdentityPtr ide
   }
   if (!who.user.empty()) find_user(who.user)->connections.push_back(connection);
   connections_.emplace(id, connection);
+  connection->tallies_ = &tallies_;
   ++counts_.admitted;
   return connection;
 }
@@ -140,6 +141,9 @@ void ConnectionManager::remove(const ConnectionPtr& connection, std::int64_t now
   if (connections_.erase(connection->id) == 0) return;
   closed_ids_.insert(connection->id);
   connection->ready_ = nullptr;
+  connection->set_healthy(true);
+  if (connection->attached_.exchange(false)) tallies_.attached.fetch_sub(1);
+  connection->tallies_ = nullptr;
   const std::string& name = connection->identity->user;
   if (name.empty()) {
     --anonymous_;
@@ -214,12 +218,27 @@ bool ConnectionManager::is_closed(std::uint64_t connection_id) const {
   return closed_ids_.contains(connection_id);
 }
 
-void ConnectionManager::sweep(std::int64_t now_ms) {
+std::size_t ConnectionManager::sweep(std::int64_t now_ms) {
   const std::lock_guard lock(mutex_);
-  while (!in_grace_.empty() && now_ms - in_grace_.front()->left_at_ms >= limits_.grace_ms) {
+  std::size_t users = 0;
+  for (; !in_grace_.empty() && now_ms - in_grace_.front()->left_at_ms >= limits_.grace_ms; ++users) {
     ++counts_.graces_ended;
     forget(*in_grace_.front());
   }
+  return users;
+}
+
+ConnectionManager::Cleaned ConnectionManager::clean_up(std::int64_t now_ms) {
+  Cleaned cleaned;
+  cleaned.users = sweep(now_ms);
+  {
+    const std::lock_guard lock(mutex_);
+    cleaned.closed_ids = closed_ids_.size();
+    closed_ids_ = RecentIdSet::create(limits_.closed_ids_max).value();
+  }
+  const std::lock_guard lock(attempts_mutex_);
+  cleaned.attempt_windows = attempts_.expire(now_ms);
+  return cleaned;
 }
 
 // A user in grace.
@@ -262,10 +281,8 @@ ConnectionStats ConnectionManager::stats() const {
     stats.users_in_grace = in_grace_.size();
     stats.anonymous = anonymous_;
     stats.closed_recently = closed_ids_.size();
-    for (const auto& [id, connection] : connections_) {
-      if (!connection->healthy.load(std::memory_order_relaxed)) ++stats.unhealthy;
-      if (!connection->attached.load(std::memory_order_relaxed)) ++stats.orphans;
-    }
+    stats.unhealthy = tallies_.unhealthy.load(std::memory_order_relaxed);
+    stats.orphans = stats.connections - tallies_.attached.load(std::memory_order_relaxed);
   }
   const std::lock_guard lock(attempts_mutex_);
   stats.attempt_windows = attempts_.size(steady_ms());
@@ -284,7 +301,7 @@ ConnectionInfo ConnectionManager::info(const Connection& connection) {
           .address = connection.address,
           .established_us = connection.established_us,
           .last_seen_us = connection.last_seen_us.load(std::memory_order_relaxed),
-          .healthy = connection.healthy.load(std::memory_order_relaxed),
+          .healthy = connection.healthy(),
           .back_end = who.back_end,
           .subscriptions = connection.subscriptions.load(std::memory_order_relaxed),
           .messages = connection.messages.load(std::memory_order_relaxed),

@@ -10,8 +10,7 @@
 //          one that left first is let go early, counted, else too_many_users. Connections of a user by
 //          --user-connections. Closed ids by --closed-ids, windows of attempts by --attempt-windows, which forget the
 //          one that is longest unused first, counted. Accounts "users", "closed ids", "attempt windows".
-// Cost     admit, remove: O(connections of the user). is_closed, find: O(1). sweep: O(users that leave). stats: O(1) but
-//          for `orphans` and `unhealthy`, O(connections).
+// Cost     admit, remove: O(connections of the user). is_closed, find, stats: O(1). sweep: O(users that leave).
 // Errors   admit: too_many_user_connections, too_many_users. attempt: the milliseconds to wait.
 #pragma once
 
@@ -95,8 +94,13 @@ class ConnectionManager {
   void mark_closed(std::uint64_t connection_id);
   bool is_closed(std::uint64_t connection_id) const;
 
-  // Ends graces. Called by a shard's sweep.
-  void sweep(std::int64_t now_ms);
+  // Ends graces. Called by a shard's sweep. Returns how many.
+  std::size_t sweep(std::int64_t now_ms);
+  // The same, and forgets the ids of closed connections, and the windows of attempts that are over.
+  struct Cleaned {
+    std::size_t users = 0, closed_ids = 0, attempt_windows = 0;
+  };
+  Cleaned clean_up(std::int64_t now_ms);
 
   ConnectionStats stats() const;
   // The user's connections, oldest first; empty if it has none. `known`, if given: true also for a user in grace.
@@ -136,6 +140,7 @@ class ConnectionManager {
   std::uint64_t next_session_id_ = 1;
   std::uint64_t anonymous_ = 0;
   ConnectionStats counts_;  // what counts since the start
+  ConnectionTallies tallies_;
 
   mutable std::mutex attempts_mutex_;
   mutable AttemptWindows attempts_;

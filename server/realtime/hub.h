@@ -127,8 +127,9 @@ class Hub {
   SegmentRef acquire(std::uint64_t allocated_bytes);
   // True if record memory was refused within the last two seconds: slow readers have to go.
   bool under_pressure() const noexcept;
-  // Expires by age, and forgets idle channels, in this shard's part of the table. Looks at `channels_max` at most.
-  void sweep_channels(unsigned shard, std::size_t channels_max);
+  // Expires by age, and forgets idle channels, in this shard's part of the table. Looks at `channels_max` at most. Returns
+  // how many were forgotten.
+  std::size_t sweep_channels(unsigned shard, std::size_t channels_max);
   void count_refused(Error error) noexcept;
   LastValues* last_values() noexcept { return last_values_; }
 
@@ -167,7 +168,7 @@ class Hub {
   void tell_published(const Channel& channel, std::string_view type, std::uint64_t seq, std::size_t bytes);
   std::uint64_t free_bytes() const noexcept { return pool_.capacity_bytes() - pool_.used_bytes(); }
   void note_pressure() noexcept;
-  void sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms,
+  std::size_t sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms,
                     Evictions& evictions);
 
   Limits limits_;

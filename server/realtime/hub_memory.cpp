@@ -70,17 +70,19 @@ void Hub::reclaim_pass(std::uint64_t wanted_bytes, std::uint64_t spared_bytes, E
   }
 }
 
-void Hub::sweep_channels(unsigned shard, std::size_t channels_max) {
+std::size_t Hub::sweep_channels(unsigned shard, std::size_t channels_max) {
   const std::int64_t now_us = wall_us();
   const std::int64_t now_ms = steady_ms();
+  std::size_t forgotten = 0;
   const std::size_t share = std::max<std::size_t>(1, channels_max * shards() / kStripes);
   for (std::size_t i = shard; i < kStripes; i += shards()) {
     Evictions evictions(events_);
-    sweep_stripe(stripes_[i], share, now_us, now_ms, evictions);
+    forgotten += sweep_stripe(stripes_[i], share, now_us, now_ms, evictions);
   }
+  return forgotten;
 }
 
-void Hub::sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms,
+std::size_t Hub::sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms,
                        Evictions& evictions) {
   std::vector<ChannelPtr> idle;  // destroyed after the lock is given back
   const std::unique_lock lock(stripe.mutex);
@@ -103,6 +105,7 @@ void Hub::sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t no
     }
   }
   for (const ChannelPtr& channel : idle) stripe.channels.erase(channel);
+  return idle.size();
 }
 
 }  // namespace ringfence

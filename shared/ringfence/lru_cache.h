@@ -192,6 +192,10 @@ class LruCache {
   std::uint64_t cost_capacity() const noexcept { return limits_.cost; }
   LruStats stats(std::int64_t now_ms) {
     advance(now_ms);
+    return last_stats();
+  }
+  // As of the last call that was given a time.
+  LruStats last_stats() const noexcept {
     LruStats stats = counts_;
     stats.size = held_ - wheel_.due();
     stats.max_size = limits_.entries;

@@ -63,6 +63,31 @@ TEST_CASE("Cache holds, expires and erases, and its bytes are in the ledger", "[
   CHECK(caches.used_bytes() == fixed_bytes);
 }
 
+TEST_CASE("Cache shows its statistics as of its last use, without its lock", "[cache]") {
+  Caches caches;
+  const auto cache = caches.make(10);
+  CHECK(cache->put("a", "1").ok());
+  CHECK(cache->get("a") == "1");
+  CHECK(cache->get("b") == std::nullopt);
+  CHECK_FALSE(cache->put("big", std::string(1001, 'x')).ok());
+  cache->for_each([&](const std::string&, const std::string&) {  // which holds the lock
+    const CacheStats shown = cache->shown_stats();
+    CHECK(shown.size == 1);
+    CHECK(shown.max_size == 10);
+    CHECK(shown.cost == 2);
+    CHECK(shown.cost_max == 1000);
+    CHECK(shown.hits == 1);
+    CHECK(shown.misses == 1);
+    CHECK(shown.refused == 1);
+    CHECK(shown.ttl_ms == 10);
+  });
+  caches.now_ms += 10;
+  CHECK(cache->shown_stats().expired == 0);
+  CHECK(cache->get("a") == std::nullopt);
+  CHECK(cache->shown_stats().expired == 1);
+  CHECK(cache->shown_stats().size == 0);
+}
+
 TEST_CASE("Cache refuses what is above its bytes, and never holds more", "[cache]") {
   Caches caches;
   const auto cache = caches.make();

@@ -75,6 +75,33 @@ TEST_CASE("RateLimiter lets a burst through, then the rate, and says how long to
   CHECK(limiter.idle(260'000));
 }
 
+TEST_CASE("ConnectionManager counts who is unhealthy and what no session stands behind, as they come and go",
+          "[connections]") {
+  Bench bench;
+  const auto told = [&] {
+    const ConnectionStats stats = bench.manager.stats();
+    return std::pair(stats.unhealthy, stats.orphans);
+  };
+  const ConnectionPtr a = bench.admit("ann").value(), b = bench.admit("").value();
+  CHECK(told() == std::pair<std::uint64_t, std::uint64_t>(0, 2));
+  a->attach();
+  a->attach();
+  CHECK(told() == std::pair<std::uint64_t, std::uint64_t>(0, 1));
+  for (const auto& connection : {a, b}) {
+    connection->set_healthy(false);
+    connection->set_healthy(false);
+  }
+  CHECK(told() == std::pair<std::uint64_t, std::uint64_t>(2, 1));
+  b->set_healthy(true);
+  CHECK(told() == std::pair<std::uint64_t, std::uint64_t>(1, 1));
+  bench.remove(a, 0);
+  CHECK(told() == std::pair<std::uint64_t, std::uint64_t>(0, 1));
+  a->set_healthy(false);  // of no account any more
+  a->attach();
+  bench.remove(b, 0);
+  CHECK(told() == std::pair<std::uint64_t, std::uint64_t>(0, 0));
+}
+
 TEST_CASE("client_address takes what the nearest proxy wrote, and counts no address of this machine", "[connections]") {
   const auto at = [](const char* peer, const char* forwarded, bool trust) {
     return client_address(boost::asio::ip::make_address(peer), forwarded, trust);

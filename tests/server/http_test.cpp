@@ -90,7 +90,8 @@ TEST_CASE("Health counts what goes on", "[http][health]") {
   (void)subscriber.events(1);
   HttpClient client(server.server.port());
   const auto health = Json::parse(client.get("/v1/health").body());
-  CHECK(health["status"] == "ok");
+  CHECK(health["status"] == "healthy");
+  CHECK(health["reasons"].empty());
   CHECK(health["version"] == RINGFENCE_VERSION);
   CHECK(health["connections"] == 2);
   CHECK(health["channels"] == 1);

@@ -75,3 +75,30 @@ TEST_CASE("The metrics are the numbers that the server has", "[metrics]") {
   for (std::uint64_t i = 0; i < 100; ++i) test.publish(numbered("more:", i), "1");
   CHECK(scrape(test.server.port()).size() == lines);
 }
+
+TEST_CASE("The metrics tell of health, and of an alert while it is raised", "[metrics]") {
+  TestServer test([](Options& options) {
+    options.limits.connections_max = 4;
+    options.monitor.share_percent = 25;
+    options.monitor.sample_s = 3'600;  // the test looks by itself
+  });
+  auto values = scrape(test.server.port());
+  CHECK(values["ringfence_health"] == 0);
+  CHECK(values["ringfence_monitor_looks_total"] == 1);
+  CHECK(values.count("ringfence_alerts{kind=\"share\",structure=\"connections\"}") == 0);
+  CHECK(values["ringfence_resident_memory_bytes"] > 1'000'000);
+  {
+    WsClient client(test.server.port());
+    test.server.monitor().look();
+    values = scrape(test.server.port());
+    CHECK(values["ringfence_alerts{kind=\"share\",structure=\"connections\"}"] == 1);
+    CHECK(values["ringfence_health"] == 1);
+    client.close();
+  }
+  REQUIRE(test.eventually([](const HubStats& stats) { return stats.connections == 0; }));
+  test.server.monitor().look();
+  values = scrape(test.server.port());
+  CHECK(values.count("ringfence_alerts{kind=\"share\",structure=\"connections\"}") == 0);
+  CHECK(values["ringfence_alerts_raised_total"] == 1);
+  CHECK(values["ringfence_alerts_cleared_total"] == 1);
+}

@@ -163,6 +163,35 @@ TEST_CASE("Options of caches and slow subscribers take their last good value and
   CHECK(parse({}).serve.channel_policies.size() == 2);
 }
 
+TEST_CASE("Options of the monitor take their last good value and refuse the first bad one", "[options]") {
+  struct Row {
+    const char *name, *last, *bad;
+  };
+  for (const auto& [name, last, bad] : {Row{"--monitor-sample-s", "3600", "3601"},
+                                        {"--monitor-log-s", "86400", "86401"},
+                                        {"--alert-share", "100", "101"},
+                                        {"--alert-growth", "1000", "1001"},
+                                        {"--alert-subscription-growth", "1000", "1001"},
+                                        {"--alert-task-growth", "1000", "1001"},
+                                        {"--alert-closed-ids", "10000000", "10000001"},
+                                        {"--alert-cache-percent", "1000", "1001"}}) {
+    CHECK(usage_error({name, last}).empty());
+    CHECK(one_line(usage_error({name, bad})));
+  }
+  for (const char* name : {"--monitor-sample-s", "--monitor-log-s", "--alert-share", "--alert-growth"})
+    CHECK(one_line(usage_error({name, "0"})));
+  CHECK(parse({"--alert-unexplained-memory", "1MiB"}).serve.monitor.unexplained_bytes == 1u << 20);
+  CHECK(one_line(usage_error({"--alert-unexplained-memory", "1048575"})));
+  // The reference system's own numbers.
+  const auto reference = parse({"--alert-closed-ids", "5000", "--alert-subscription-growth", "10",
+                                "--alert-cache-percent", "110", "--alert-task-growth", "20"})
+                             .serve.monitor;
+  CHECK(reference.closed_ids == 5000);
+  CHECK(reference.subscription_growth_percent == 10);
+  CHECK(reference.cache_percent == 110);
+  CHECK(reference.task_growth_percent == 20);
+}
+
 TEST_CASE("--help tells every option with its default, --version the version", "[options]") {
   const auto help = parse({"--help"});
   CHECK(help.command == Command::print);
