@@ -1,5 +1,5 @@
 # ./dev bench [name [option...]]: tests/bench/<name>.mjs; without a name all of them, one after the other.
-names=(ingest append retain views projection size soak frames fanout channels events)
+names=(ingest append retain views projection size soak frames fanout channels events cache monitor scrape)
 if [ $# -gt 0 ]; then
   [ -e "tests/bench/$1.mjs" ] || { echo "dev: no benchmark '$1'; there are: ${names[*]}" >&2; exit 2; }
   names=("$1")
