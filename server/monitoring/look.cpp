@@ -37,6 +37,7 @@ constexpr AccountRow kAccounts[] = {
     {"feeds", WhenFull::refuses, Load::subscriptions, "a channel's subscribers on each thread: Shard::detach"},
     {"shard inboxes", WhenFull::refuses, Load::none, "it is fixed"},
     {"users", WhenFull::refuses, Load::connections, "GET /v1/connections/stats: users_in_grace; --users, --grace-ms"},
+    {"presence", WhenFull::refuses, Load::connections, "GET /v1/presence; --presence-members-total, --presence-watches"},
     {"closed ids", WhenFull::evicts, Load::none, "it is fixed"},
     {"attempt windows", WhenFull::evicts, Load::none, "it is fixed"},
     {"identities", WhenFull::refuses, Load::tokens, "tokens kept until they expire: --token-cache, --identity-memory"},

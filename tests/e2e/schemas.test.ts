@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 
 import { TestServer, kRoot } from './support/server.ts';
@@ -78,6 +78,11 @@ test('answers to back ends', async () => {
   await check('channels', '/v1/channels');
   const page = await check('channels', '/v1/channels?limit=1');
   expect(page.answer.more).toBe(true);
+  open[0]?.send('{"op":"join","id":1,"channel":"room:1","data":{"mood":"good"}}');
+  await vi.waitFor(async () => {
+    const { answer } = await check('presence', '/v1/presence?channel=room:1');
+    expect(answer.members).toHaveLength(1);
+  });
   await check('info', '/v1/info');
   await check('connections-stats', '/v1/connections/stats');
   const user = await check('connections-user', '/v1/connections/ann');
