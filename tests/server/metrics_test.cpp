@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "monitoring/memory_leak_monitor.h"
 #include "support/catch.h"
 #include "support/http_client.h"
 #include "support/ws_client.h"
