@@ -79,10 +79,13 @@ test('answers to back ends', async () => {
   const page = await check('channels', '/v1/channels?limit=1');
   expect(page.answer.more).toBe(true);
   open[0]?.send('{"op":"join","id":1,"channel":"room:1","data":{"mood":"good"}}');
-  await vi.waitFor(async () => {
-    const { answer } = await check('presence', '/v1/presence?channel=room:1');
-    expect(answer.members).toHaveLength(1);
-  });
+  await vi.waitFor(
+    async () => {
+      const { answer } = await check('presence', '/v1/presence?channel=room:1');
+      expect(answer.members).toHaveLength(1);
+    },
+    { timeout: 20_000, interval: 20 },
+  );
   await check('info', '/v1/info');
   await check('connections-stats', '/v1/connections/stats');
   const user = await check('connections-user', '/v1/connections/ann');
