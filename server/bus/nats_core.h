@@ -145,6 +145,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
 
   // nats_core_receive.cpp
   void work_on_nodes();
+  void work_on(const std::vector<NatsNodePtr>& nodes);
   void make_on_broker(const NatsNodePtr& node);
   void take_from_broker(const NatsNodePtr& node, bool unsubscribe);
   void forget_node(const NatsNodePtr& node);

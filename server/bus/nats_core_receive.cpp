@@ -107,6 +107,10 @@ void NatsCore::work_on_nodes() {
     work_posted_ = false;
     nodes.swap(node_work_);
   }
+  work_on(nodes);
+}
+
+void NatsCore::work_on(const std::vector<NatsNodePtr>& nodes) {
   for (const NatsNodePtr& node : nodes) {
     if (!node->ended) {
       make_on_broker(node);

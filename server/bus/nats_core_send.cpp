@@ -146,13 +146,19 @@ std::vector<NatsService::DeadLetter> NatsCore::take_dead_letters(std::size_t cou
 
 // --- Sending: the service's thread
 
+// What was subscribed or ended before these messages were published goes to the broker before them.
 bool NatsCore::fill_batch() {
-  const std::lock_guard lock(mutex_);
-  while (!pending_.empty() && batch_.size() < kBatch) {
-    batch_.push_back(std::move(pending_.front()));
-    pending_.pop_front();
+  std::vector<NatsNodePtr> nodes;
+  {
+    const std::lock_guard lock(mutex_);
+    while (!pending_.empty() && batch_.size() < kBatch) {
+      batch_.push_back(std::move(pending_.front()));
+      pending_.pop_front();
+    }
+    under_way_ = batch_.size();
+    nodes.swap(node_work_);
   }
-  under_way_ = batch_.size();
+  work_on(nodes);
   return !batch_.empty();
 }
 

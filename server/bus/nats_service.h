@@ -6,7 +6,8 @@
 //   nats.publish({.subject = "ringfence.node", .data = "{}"});
 //
 // It connects by itself, again and again, and makes its subscriptions anew on every connection, before anything else is
-// sent on it. What is published while there is no connection waits, within --nats-pending, and goes in order.
+// sent on it. What is published while there is no connection waits, within --nats-pending, and goes in order; and behind what
+// was subscribed, or ended, before it.
 // A handle is one subscription of its own, however many there are on the same subject. Ended = never called again: when
 // NatsSubscription::end() or its destructor return, the handler is not running and never will be, unless it is the
 // handler itself that ends it.

@@ -346,3 +346,24 @@ TEST_CASE("NatsService: 10,000 subscriptions made and ended, twice, leave the br
   CHECK(it->stats().subscribed_total == 2 * kMany);
   CHECK(it->stats().unsubscribed_total == 2 * kMany);
 }
+
+TEST_CASE("NatsService: what is subscribed before a publish hears it, however busy the connection is",
+          "[nats_service]") {
+  NatsBroker broker;
+  Nats it(broker.url());
+  // Something is always on its way, so that sending goes on in any order of the threads.
+  auto echo = it.subscribe(
+      "test.busy",
+      [&](NatsMessage& message) {
+        (void)it->publish({.subject = std::string(message.reply()), .data = "x"});
+        (void)it->publish({.subject = "test.busy", .data = "x", .reply = "test.nobody"});
+      },
+      "test");
+  REQUIRE(it->publish({.subject = "test.busy", .data = "x", .reply = "test.nobody"}).ok());
+  for (std::size_t i = 0; i < 500; ++i) {
+    Received received;
+    auto heard = it.subscribe(text("test.order.", i), received.handler(), "test");
+    REQUIRE(it->publish({.subject = text("test.order.", i), .data = "x"}).ok());
+    REQUIRE(received.wait_for(1));
+  }
+}
