@@ -34,8 +34,8 @@ HttpService::HttpService(const Options& options, const Ledger& ledger, const Ser
       publishing_(std::make_unique<PublishApi>(hub_, *services.caches, options.limits.idempotency_keys_max,
                                                options.limits.json_depth_max)),
       channels_(std::make_unique<ChannelsApi>(hub_, *services.presence, services.events, services.cluster, options)),
-      connections_api_(std::make_unique<ConnectionsApi>(*services.connections, services.cluster,
-                                                        options.limits.json_depth_max)) {
+      connections_api_(
+          std::make_unique<ConnectionsApi>(*services.connections, services.cluster, options.limits.json_depth_max)) {
   monitoring_->add_routes(router_);
   publishing_->add_routes(router_, options.limits.http_publish_bytes);
   channels_->add_routes(router_);

@@ -169,7 +169,7 @@ class Hub {
   std::uint64_t free_bytes() const noexcept { return pool_.capacity_bytes() - pool_.used_bytes(); }
   void note_pressure() noexcept;
   std::size_t sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms,
-                    Evictions& evictions);
+                           Evictions& evictions);
 
   Limits limits_;
   EventBus* const events_;

@@ -83,7 +83,7 @@ std::size_t Hub::sweep_channels(unsigned shard, std::size_t channels_max) {
 }
 
 std::size_t Hub::sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int64_t now_us, std::int64_t now_ms,
-                       Evictions& evictions) {
+                              Evictions& evictions) {
   std::vector<ChannelPtr> idle;  // destroyed after the lock is given back
   const std::unique_lock lock(stripe.mutex);
   const std::size_t buckets = std::min(stripe.channels.bucket_count(), channels_max);

@@ -10,8 +10,10 @@ using namespace ringfence::test;
 namespace {
 
 std::function<void(Options&)> joined(const std::string& url) {
-  return [url](Options& options) { options.nats = nats_options(url);
-    options.nats.mode = "core"; };
+  return [url](Options& options) {
+    options.nats = nats_options(url);
+    options.nats.mode = "core";
+  };
 }
 
 Json health(Server& server) { return Json::parse(HttpClient(server.port()).get("/v1/health").body()); }
