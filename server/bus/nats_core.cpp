@@ -248,7 +248,8 @@ void NatsCore::refresh_state() {
   std::string reason;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [who, why] : degraded_by_) reason += (reason.empty() ? "" : "; ") + who + ": " + why;
+    for (const auto& [who, why] : degraded_by_)
+      reason.append(reason.empty() ? "" : "; ").append(who).append(": ").append(why);
     if (!reason.empty()) to = NatsState::degraded;
     if (breaker_.state() == CircuitBreaker::State::open) {
       to = NatsState::circuit_open;
