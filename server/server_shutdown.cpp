@@ -29,7 +29,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kHandlersLimit{1'000};
 constexpr milliseconds kPeriodicLimit{2'000};
 constexpr milliseconds kBrokerLimit{2'000};
-constexpr milliseconds kTasksLeast{20};  // also in haste: a task that heeds its cancellation is gone by then
 constexpr milliseconds kEventsLimit{1'000};
 constexpr milliseconds kCachesLimit{100};
 
@@ -78,14 +77,15 @@ ShutdownLeft Server::stop_connections(const ShutdownDeadline& by) {
 }
 
 ShutdownLeft Server::stop_periodic(const ShutdownDeadline& by) {
-  const bool ended = tasks_->cancel_kind(TaskKind::periodic, std::max(kTasksLeast, left_until(by)), by.hastened);
+  const bool ended =
+      tasks_->cancel_kind(TaskKind::periodic, std::max(TaskRegistry::kHasteLimit, left_until(by)), by.hastened);
   monitor_->log_difference();  // now that the clients are gone
   if (ended) return {};
   return {0, tasks_left(*tasks_).what + " still run; they count with the tasks"};
 }
 
 ShutdownLeft Server::stop_tasks(const ShutdownDeadline& by) {
-  const bool all = tasks_->shutdown_all(std::max(kTasksLeast, left_until(by)), by.hastened);
+  const bool all = tasks_->shutdown_all(std::max(TaskRegistry::kHasteLimit, left_until(by)), by.hastened);
   ShutdownLeft left = all ? ShutdownLeft{} : tasks_left(*tasks_);
   tasks_io_->stop();
   tasks_thread_.join();

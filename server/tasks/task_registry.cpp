@@ -152,8 +152,7 @@ bool TaskRegistry::cancel_matching(const Match& match, Clock::time_point until, 
     });
   }
   if (state_->strand.running_in_this_thread()) return !some_left();
-  // Also in haste: a task that heeds its cancellation is gone by then.
-  const auto haste_from = Clock::now() + std::chrono::milliseconds(20);
+  const auto haste_from = Clock::now() + kHasteLimit;
   while (some_left()) {
     const auto now = Clock::now();
     if (now >= until || (now >= haste_from && hastened && hastened())) return false;

@@ -87,6 +87,8 @@ class TaskRegistry {
   using Body = std::function<boost::asio::awaitable<void>()>;
   using Clock = std::chrono::steady_clock;
   using Hastened = std::function<bool()>;
+  // What tasks get to end in even in haste: one that heeds its cancellation is gone long before.
+  static constexpr std::chrono::milliseconds kHasteLimit{250};
   enum class Cancel : std::uint8_t { ended, unknown, still_running };
 
   static constexpr std::uint64_t kTaskBytes = 5 * 1024;
