@@ -466,15 +466,13 @@ NatsStats NatsCore::stats() const {
   stats.last_error = last_error_;
   stats.pending = pending_.size() + under_way_;
   stats.pending_bytes = pending_texts_;
-  stats.failed_batch = counts_.failed_batch;
   stats.requests_waiting = waiting_.size();
   stats.dead_letters = letters_.size();
   stats.dead_letter_bytes = letters_.bytes();
   stats.dead_letters_total = letters_.total();
   stats.dead_letters_evicted = letters_.evicted();
   stats.circuit_opened = breaker_.opened();
-  for (const auto& [id, node] : nodes_)
-    if (!node->internal && !node->ended) ++stats.subscriptions;
+  stats.subscriptions = counts_.subscribed_total - counts_.unsubscribed_total;  // a scrape walks none of them
   return stats;
 }
 
