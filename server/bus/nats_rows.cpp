@@ -18,7 +18,7 @@ void add_nats_rows(std::vector<Row>& rows, NatsOptions& o) {
       {"Broker",
        "nats-mode",
        &o.mode,
-       "jetstream, or core: fan-out without order and history across servers",
+       "jetstream: the broker has to have it, and is asked whether it answers; or core",
        {},
        0,
        0,
