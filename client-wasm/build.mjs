@@ -90,6 +90,7 @@ for (const name of readdirSync(dist).filter((file) => file.endsWith('.js'))) {
   const path = join(dist, name);
   const once = readFileSync(path, 'utf8');
   if (once.includes('import.meta')) continue;
+  if (name === 'zustand.js') continue; // an append takes 1.6 times as long in what the second pass makes of it
   const options = { module: true, compress: { target: 'es2022' }, mangle: { toplevel: true } };
   const { code, errors } = minifySync(name, once, options);
   if (errors.length > 0) throw new Error(`${name}: ${errors[0].message}`);
