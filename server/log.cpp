@@ -103,7 +103,8 @@ void ChannelLog::publish_queued() {
   for (const Line& line : lines) {
     nlohmann::ordered_json event{{"level", line.level}, {"logger", line.logger}, {"text", line.text}};
     if (dropped > 0) event["dropped_before"] = std::exchange(dropped, 0);
-    (void)hub_->publish(channel_, "log", event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    (void)hub_->publish_later(channel_, "log", event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                              [](Result<std::uint64_t>) {});
   }
   publishing = false;
 }

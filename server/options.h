@@ -78,7 +78,7 @@ struct HashKeyOptions {
 struct Options {
   // Why this default: the default limits add up to less (the table is logged at start), and it leaves more than half of
   // the smallest machine we expect, 2 GiB.
-  static constexpr std::uint64_t kMemoryBudgetDefault = 768ull << 20;
+  static constexpr std::uint64_t kMemoryBudgetDefault = 896ull << 20;
 
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any; Server::port() tells

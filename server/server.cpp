@@ -17,6 +17,7 @@
 #include "bus/back_ends.h"
 #include "bus/cluster_view.h"
 #include "bus/nats_service.h"
+#include "bus/server_bus.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/server_events.h"
@@ -108,14 +109,15 @@ void Server::join_broker() {
   back_ends_ = std::make_unique<BackEnds>(
       *nats_, *events_,
       [this](std::string_view channel, std::string_view type, std::string_view data, BackEnds::Done done) {
-        done(hub_->publish(channel, type, data));
-        return Result<void>();
+        return hub_->publish_later(channel, type, data, std::move(done));
       },
       options_.limits.json_depth_max);
   cluster_ = std::make_unique<ClusterView>(*nats_, *events_, *hub_, *connections_, ledger_);
   services_.nats = nats_.get();
   services_.cluster = cluster_.get();
   services_.back_ends = back_ends_.get();
+  bus_ = std::make_unique<ServerBus>(*hub_, ledger_, *nats_, options_.limits);
+  hub_->on_stream_epoch([this] { close_for_new_epoch(); });
 }
 
 void Server::start() {
@@ -153,6 +155,13 @@ void Server::start() {
   logger("server")->info("ringfence {} on http://{}{}{}:{}, {} threads", RINGFENCE_VERSION, v6 ? "[" : "",
                          options_.host, v6 ? "]" : "", port(), options_.threads);
   monitor_->start(*tasks_);
+}
+
+// Their places are in a stream that is no more. They come back at their own pace, and are told so.
+void Server::close_for_new_epoch() {
+  const std::lock_guard lock(shards_mutex_);
+  for (auto& shard : shards_)
+    boost::asio::post(shard->io(), [&its = *shard] { its.close_all({1012, "stream_replaced", true}); });
 }
 
 std::uint16_t Server::port() const noexcept { return port_.load(); }

@@ -49,8 +49,9 @@ class HealthChecks;
 class HttpService;
 class LastValues;
 class Listener;
-class NatsService;
 class MemoryLeakMonitor;
+class NatsService;
+class ServerBus;
 class Shard;
 
 class Server {
@@ -104,6 +105,7 @@ class Server {
   void begin_stop(std::chrono::steady_clock::time_point deadline);
   std::size_t wait();
   void join_broker();
+  void close_for_new_epoch();
   void plan_shutdown();
   ShutdownLeft stop_handlers(const ShutdownDeadline& by);
   ShutdownLeft stop_connections(const ShutdownDeadline& by);
@@ -130,6 +132,7 @@ class Server {
   std::unique_ptr<ConnectionManager> connections_;
   std::unique_ptr<Presence> presence_;
   std::unique_ptr<NatsService> nats_;
+  std::unique_ptr<ServerBus> bus_;  // with --nats
   std::unique_ptr<BackEnds> back_ends_;
   std::unique_ptr<ClusterView> cluster_;
   std::unique_ptr<HealthChecks> health_;

@@ -8,6 +8,7 @@
 #include "bus/back_ends.h"
 #include "bus/cluster_view.h"
 #include "bus/nats_service.h"
+#include "bus/server_bus.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/server_events.h"
@@ -134,6 +135,7 @@ void Server::begin_stop(Clock::time_point deadline) {
 std::size_t Server::wait() {
   for (auto& thread : threads_) thread.join();
   threads_.clear();
+  if (bus_) bus_->stop();  // it answers on the shards, which end here
   std::size_t left = 0;
   for (const auto& shard : shards_) left += shard->left();
   if (channel_log_) channel_log_->detach();

@@ -1,5 +1,5 @@
 # ./dev bench [name [option...]]: tests/bench/<name>.mjs; without a name all of them, one after the other.
-names=(ingest append retain views projection size soak frames fanout channels events cache monitor scrape)
+names=(ingest append retain views projection size soak frames fanout channels events cache monitor scrape cluster)
 if [ $# -gt 0 ]; then
   [ -e "tests/bench/$1.mjs" ] || { echo "dev: no benchmark '$1'; there are: ${names[*]}" >&2; exit 2; }
   names=("$1")
@@ -15,7 +15,7 @@ build_client
 
 status=0
 for name in "${names[@]}"; do
-  [ "$name" != fanout ] || setup_packages PEERS
+  case "$name" in fanout | cluster) setup_packages PEERS ;; esac
   [ "$name" != frames ] || setup_browser
   say "bench: $name"
   node --expose-gc "tests/bench/$name.mjs" "$@" || status=1

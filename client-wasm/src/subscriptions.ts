@@ -374,13 +374,14 @@ export class Subscriptions {
     const entry = this.#entries.get(message.channel);
     if (!entry?.route) return true; // left: the gap is of nobody's interest
     const { resuming } = entry;
-    if (resuming?.until !== undefined)
-      resuming.most -= Math.max(0, message.missed - Math.max(0, message.to - resuming.until));
+    const missed = message.missed ?? 0;
+    if (resuming?.until !== undefined) resuming.most -= Math.max(0, missed - Math.max(0, message.to - resuming.until));
     if (message.conflated) {
-      entry.history.conflated += message.missed; // told behind the record that they were skipped for
+      entry.history.conflated += missed; // told behind the record that they were skipped for
     } else {
       ++this.gaps;
-      entry.history.missedAnnounced += message.missed;
+      if (message.missed === null) ++entry.history.missedUnknown;
+      else entry.history.missedAnnounced += missed;
       this.#store.core.noteGap(message.channelId, message.to, this.#source);
     }
     this.#store.core.markChanged(entry.history.id);

@@ -39,8 +39,9 @@ export interface Gap {
   readonly channelId: number;
   readonly from: number;
   readonly to: number;
-  readonly missed: number;
-  /** Skipped for a slow reader, by the channel's policy `conflate`; else the records were evicted. */
+  /** null: it cannot be known. */
+  readonly missed: number | null;
+  /** Skipped for a slow reader, by the channel's policy `conflate`; else the records were evicted, or lost. */
   readonly conflated: boolean;
 }
 
@@ -141,7 +142,7 @@ function gap(fields: Fields): Gap {
     channelId: integer(fields, 'channel_id', U32_MAX),
     from: integer(fields, 'from'),
     to: integer(fields, 'to'),
-    missed: integer(fields, 'missed'),
+    missed: fields['missed'] === null ? null : integer(fields, 'missed'),
     conflated: fields['reason'] === 'conflated',
   };
   if (message.to < message.from) throw new BadMessage('to is below from');

@@ -57,6 +57,7 @@ ApiResponse ChannelsApi::history(const ApiRequest& request) {
   if (!query_number(request.target, "after", 0, kSeqMax, asked.after_seq)) return out_of_range("after", 0, kSeqMax);
   asked.limit = static_cast<std::uint32_t>(limit);
   if (std::string epoch = query_value(request.target, "epoch"); !epoch.empty()) asked.epoch = std::move(epoch);
+  if (const auto ready = hub_.wait_ready(asked.channel); !ready) return ApiResponse::fail(ready.error(), {});
   const auto text = history_text(hub_, events_, asked);
   if (!text) return ApiResponse::fail(text.error(), {});
   ApiResponse response;

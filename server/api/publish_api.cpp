@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -131,13 +133,24 @@ ApiResponse PublishApi::publish_many(ApiRequest& request) {
   if (elements.size() > kEventsMax)
     return ApiResponse::fail(http::status::payload_too_large, "too_many_events",
                              "one request takes at most " + std::to_string(kEventsMax) + " events");
+  std::vector<Request> parsed(elements.size());
+  std::vector<std::optional<RequestError>> faults;
+  std::vector<Hub::Event> events;
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    faults.push_back(parse_publish(elements[i], json_depth_max_, parsed[i]));
+    if (faults[i])
+      hub_.count_refused(faults[i]->code);
+    else
+      events.push_back({parsed[i].channel, parsed[i].type, parsed[i].data});
+  }
+  const auto seqs = hub_.publish_all(events);
   Json results = Json::array();
   std::size_t refused = 0;
-  for (const std::span<char> element : elements) {
-    Request event;
-    const auto fault = parse_publish(element, json_depth_max_, event);
-    if (fault) hub_.count_refused(fault->code);
-    const auto seq = fault ? Result<std::uint64_t>(fault->code) : hub_.publish(event.channel, event.type, event.data);
+  std::size_t taken = 0;
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const Request& event = parsed[i];
+    const auto& fault = faults[i];
+    const auto seq = fault ? Result<std::uint64_t>(fault->code) : seqs[taken++];
     if (seq) {
       results.push_back({{"channel", event.channel}, {"seq", *seq}});
       continue;
@@ -197,12 +210,15 @@ ApiResponse PublishApi::broadcast(ApiRequest& request) {
 
   Json refused = Json::object();
   std::size_t count = 0;
-  for (const std::string& name : names) {
-    const auto seq = hub_.publish(name, parsed.type, parsed.data);
-    if (seq)
+  std::vector<Hub::Event> events;
+  events.reserve(names.size());
+  for (const std::string& name : names) events.push_back({name, parsed.type, parsed.data});
+  const auto seqs = hub_.publish_all(events);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (seqs[i])
       ++count;
     else
-      refused[name] = told(error_code(seq.error()), error_meaning(seq.error()));
+      refused[names[i]] = told(error_code(seqs[i].error()), error_meaning(seqs[i].error()));
   }
   ApiResponse response;
   response.body = Json{{"published", count}, {"refused", std::move(refused)}}.dump();

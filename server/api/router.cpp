@@ -31,7 +31,10 @@ bool matches(std::string_view pattern, std::string_view path, std::string_view* 
 
 http::status status_of(Error error) noexcept {
   switch (error) {
-    case Error::overloaded: return http::status::service_unavailable;
+    case Error::overloaded:
+    case Error::broker_unavailable: return http::status::service_unavailable;
+    case Error::broker_timeout: return http::status::gateway_timeout;
+    case Error::broker_refused: return http::status::bad_gateway;
     case Error::forbidden: return http::status::forbidden;
     case Error::no_such_channel: return http::status::not_found;
     case Error::too_many_channels: return http::status::insufficient_storage;
@@ -55,7 +58,7 @@ ApiResponse ApiResponse::fail(http::status status, std::string_view code, std::s
 
 ApiResponse ApiResponse::fail(Error error, std::string_view message) {
   return fail(status_of(error), error_code(error), message.empty() ? error_meaning(error) : message,
-              error == Error::overloaded ? kOverloadedRetryMs : 0);
+              error == Error::overloaded || error == Error::broker_unavailable ? kOverloadedRetryMs : 0);
 }
 
 void Router::add(Route route) {

@@ -77,6 +77,8 @@ void check_nats_options(const NatsOptions& o) {
   if (o.urls.size() > 16) throw UsageError("--nats: more than 16 URLs");
   if (o.mode != "jetstream" && o.mode != "core")
     throw UsageError("--nats-mode: '" + o.mode + "' is neither jetstream nor core");
+  if (o.storage != "file" && o.storage != "memory")
+    throw UsageError("--nats-storage: '" + o.storage + "' is neither file nor memory");
   if (!valid_nats_prefix(o.prefix))
     throw UsageError("--nats-prefix: '" + o.prefix + "' is not 1 to 64 bytes of [A-Za-z0-9_-] and dots between them");
   if (!o.name.empty() &&

@@ -58,6 +58,14 @@ struct NatsOptions {
   std::uint32_t heartbeat_ms = 2'000;
   std::uint32_t nodes_max = 64;  // other servers that are listed
 
+  // Between the servers of a cluster (bus/stream_bridge.h, bus/core_relay.h).
+  std::string storage = "file";             // of the stream; or memory
+  std::uint32_t replicas = 1;               // of the stream, in a broker that is a cluster
+  std::uint64_t stream_bytes = 1ull << 30;  // of the stream, at the broker
+  std::uint64_t held_bytes = 8ull << 20;    // records that wait for a hole before them to be filled
+  std::uint32_t interest_ms = 5'000;        // a channel without readers is followed for so long
+  std::uint32_t ready_ms = 5'000;           // a reader waits for so long until its channel is here
+
   bool enabled() const noexcept { return !urls.empty(); }
 };
 

@@ -8,6 +8,7 @@
 #include <prometheus/text_serializer.h>
 
 #include "bus/back_ends.h"
+#include "bus/bus.h"
 #include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
@@ -284,6 +285,10 @@ std::string metrics_text(const MetricsSources& from) {
   if (from.services.nats) add_broker(page, from.services.nats->stats());
   if (from.services.back_ends) add_back_ends(page, from.services.back_ends->stats());
   add_monitor(page, *from.services.monitor, from.services.health->report().health);
+  if (const Bus* const bus = from.services.hub->bus()) {
+    page.gauge("bus_followed", "Channels whose records come from other servers.").add(bus->followed());
+    for (const BusCount& count : bus->counts()) page.counter(count.name, count.help).add(count.value);
+  }
   return page.text();
 }
 

@@ -62,8 +62,9 @@ WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsCho
       initial_channels_(std::move(channels)) {
   // Beast's stream is some 2.5 KB; a reply's string may have twice its size; --channels come from a header of 8 KiB.
   static_assert(sizeof(WsSession) + 3 * 1024 + kRepliesMax * sizeof(Reply) + 2 * (kReplyBytesMax + kReplyBytes) +
-                    sizeof(Outgoing) + kConnectionEntryBytes + Outgoing::kSectionsMax * (sizeof(Cut) + 16) +
-                    sizeof(PresenceText) + 16 + 1024 <=
+                    sizeof(Outgoing) + kConnectionEntryBytes + kPublishesMax * (sizeof(PublishAnswer) + 80) +
+                    sizeof(Parked) + 512 + Outgoing::kSectionsMax * (sizeof(Cut) + 16) + sizeof(PresenceText) + 16 +
+                    1024 <=
                 Hub::kConnectionBytesMax);
   static_assert(sizeof(Subscriber) + 16 + 2 * sizeof(void*) <= Hub::kSubscriberBytes);
   static_assert(sizeof(Feed) + 64 <= Hub::kFeedBytes);
@@ -229,6 +230,7 @@ void WsSession::end() {
   }
   subscribers_.clear();
   end_presence();
+  held_.reset();  // what the engine still says finds no session
   if (pump_hook.is_linked()) pump_hook.unlink();
   if (shard_hook.is_linked()) shard_hook.unlink();
   connection_->session = nullptr;

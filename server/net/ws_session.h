@@ -4,6 +4,8 @@
 // ready subscribers have not got. It reads the next op only when there is room for one more reply.
 // Owns     its socket, its ConnectionSlot, its subscribers. Kept alive by its operations in flight.
 // Threads  its shard's thread only.
+// With a bus whose engine numbers the records (bus/bus.h), a publish is answered when the engine has it, up to kPublishesMax
+// at a time, and a subscribe or history whose channel is not here yet waits, and with it what comes behind.
 // Bounds   subscriptions_max cursors; kRepliesMax replies and kReplyBytesMax of them before it stops reading; an inbound
 //          message of message_bytes, counted in the ledger beyond its first kInboundSmallBytes; presence_joins_max rooms,
 //          counted by Presence. In all at most Hub::kConnectionBytesMax and that.
@@ -13,6 +15,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,6 +32,7 @@
 #include <ringfence/ring_buffer.h>
 
 #include "auth/identity.h"
+#include "events/server_events.h"
 #include "net/socket.h"
 #include "protocol/request.h"
 #include "realtime/connection.h"
@@ -58,6 +62,7 @@ class WsSession final : public ShardSession,
   static constexpr std::size_t kReplyBytesMax = 4 * 1024;
   static constexpr std::size_t kInboundSmallBytes = 512;
   static constexpr std::int64_t kErrorWindowMs = 10'000;
+  static constexpr std::size_t kPublishesMax = 16;  // that the engine of the bus has not answered
 
   // Takes over a socket whose upgrade request was read, on the shard's thread. Sends the 101 (or Beast's 400) once those
   // that the connection replaces are gone, then `welcome`, and subscribes to `?channels=` of the request's target.
@@ -116,7 +121,7 @@ class WsSession final : public ShardSession,
   Collected collect(Outgoing& out);
   void write_text();
   void write_gap(Subscriber& subscriber, const Gap& gap);
-  void take_cut(Subscriber& subscriber, const Cut& cut, std::uint64_t last_seq);
+  void take_cut(Subscriber& subscriber, const Cut& cut, std::uint64_t last_seq, std::uint32_t count);
   void write_conflated();
   void close_slow(const Subscriber& subscriber, const Gap& gap);
   void on_written(ErrorCode error, std::size_t bytes);
@@ -152,6 +157,17 @@ class WsSession final : public ShardSession,
   void write_presence_rest();
   bool end_forbidden_presence();
   void end_presence();
+  // ws_session_bus.cpp: what has to wait for the engine of the bus.
+  void publish_later(const Request& request, EventPlace<ClientMessage> place);
+  struct PublishAnswer {
+    std::string id;
+    Result<std::uint64_t> seq;
+  };
+  Self let_go();
+  void on_published(PublishAnswer answer);
+  void push_answers();
+  void wait_for(const Request& request, const ChannelPtr& channel);
+  void go_on(Result<void> ready);
   // ws_session_auth.cpp: who it speaks for.
   bool permitted(Op op, std::string_view channel) const noexcept;
   void refresh(const Request& request);
@@ -206,6 +222,15 @@ class WsSession final : public ShardSession,
   bool presence_turn_ = true;      // before events
   bool conflated_ = false;         // a subscriber has skipped records to tell of
   std::string initial_channels_;   // of ?channels=, still to subscribe to
+  struct Parked {
+    Request request;
+    std::string id;  // which the request only looks at
+  };
+  std::unique_ptr<Parked> parked_;     // a subscribe or history that waits for its channel
+  Self held_;                          // itself, while it waits for the engine
+  bool waited_ = false;                // the request at hand has done that
+  std::uint32_t publishing_ = 0;       // without an answer
+  std::deque<PublishAnswer> answers_;  // that wait for room among the replies
 };
 
 }  // namespace ringfence

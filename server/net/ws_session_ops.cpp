@@ -41,9 +41,11 @@ void WsSession::answer_error(std::string_view id, Error code, std::string_view m
   }
   // Overload and a shutdown are not of the client's making, and who waits as told makes no error: all are told when to try
   // again.
-  if ((code == Error::overloaded || code == Error::shutting_down) && retry_after_ms == 0)
+  if ((code == Error::overloaded || code == Error::shutting_down || code == Error::broker_unavailable) &&
+      retry_after_ms == 0)
     retry_after_ms = Hub::kOverloadedRetryMs;
-  if (retry_after_ms == 0 && ++errors_ > shard_.hub().limits().errors_max) {
+  const bool ours = retry_after_ms > 0 || code == Error::broker_timeout || code == Error::broker_refused;
+  if (!ours && ++errors_ > shard_.hub().limits().errors_max) {
     shard_.hub().count_refused(Error::too_many_errors);
     shard_.counters().errors_closed.add(1);
     close_code_ = boost::beast::websocket::close_code::policy_error;
@@ -70,13 +72,17 @@ void WsSession::subscribe(const Request& request) {
   if (!hub.subscriptions().try_add(Hub::kSubscriberBytes)) return refuse(request.id, Error::too_many_subscriptions);
   std::optional<ResumePoint> after;
   if (request.epoch) after = ResumePoint{*request.epoch, request.after_seq};
-  const auto started = shard_.start(request.channel, after, request.last);
+  const auto started = shard_.start(request.channel, after, request.last, waited_);
   if (!started.ok()) {
     hub.subscriptions().sub(Hub::kSubscriberBytes);
     return refuse(request.id, started.error());
   }
+  if (!started->feed) {
+    hub.subscriptions().sub(Hub::kSubscriberBytes);
+    return wait_for(request, started->channel);
+  }
   Feed& feed = *started->feed;
-  subscribers_.push_back(std::make_unique<Subscriber>(feed, *this, started->at.after));
+  subscribers_.push_back(std::make_unique<Subscriber>(feed, *this, started->at.after, started->at.position));
   shard_.attach(feed, *subscribers_.back());
   if (started->at.after + 1 < started->at.next) ready.push_back(*subscribers_.back());
   push(subscribed_text(request.id, feed.channel(), started->epoch, started->at));
@@ -105,6 +111,7 @@ void WsSession::publish(const Request& request) {
                     reserved.error() == Error::overloaded ? "the server's message handlers are behind" : "");
     place = std::move(reserved).value();
   }
+  if (shard_.hub().numbers() == Numbers::stream) return publish_later(request, std::move(place));
   const auto seq = shard_.hub().publish(request.channel, request.type, request.data);
   if (!seq.ok()) return answer_error(request.id, seq.error());
   if (place) place.publish({slot_.id(), *seq, identity_, request.channel, request.type, std::string(request.data)});
@@ -117,6 +124,11 @@ void WsSession::tell_unsubscribed(std::string_view channel) {
 }
 
 void WsSession::history(const Request& request) {
+  if (shard_.hub().numbers() == Numbers::stream && !waited_) {
+    const auto channel = shard_.hub().find_or_create(request.channel);
+    if (!channel) return refuse(request.id, channel.error());
+    return wait_for(request, *channel);
+  }
   auto text = history_text(shard_.hub(), shard_.services().events, request);
   if (!text) return refuse(request.id, text.error());
   Reply reply;

@@ -15,7 +15,7 @@ bool WsSession::reply_room() const noexcept { return !replies_.full() && reply_b
 // `closing`.
 bool WsSession::may_read() const noexcept {
   return state_ == State::open && !reading_ && !draining_ && close_code_ == 0 && initial_channels_.empty() &&
-         !ending_forbidden_ && reply_room();
+         !ending_forbidden_ && !parked_ && publishing_ + answers_.size() < kPublishesMax && reply_room();
 }
 
 void WsSession::read() {
@@ -105,7 +105,7 @@ void WsSession::take_message() {
 }
 
 void WsSession::subscribe_initial() {
-  while (!initial_channels_.empty() && close_code_ == 0 && reply_room()) {
+  while (!initial_channels_.empty() && !parked_ && close_code_ == 0 && reply_room()) {
     const std::size_t comma = initial_channels_.find(',');
     Request request;
     request.op = Op::subscribe;

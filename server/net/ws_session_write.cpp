@@ -1,4 +1,5 @@
 // WsSession: messages out, one at a time.
+#include <algorithm>
 #include <utility>
 
 #include "net/ws_session.h"
@@ -22,7 +23,8 @@ void WsSession::pump() {
       close_code_ = boost::beast::websocket::close_code::going_away;
       return start_close();
     }
-    if (ready.empty() || Shard::now_ms() >= drain_until_ms_) {
+    const bool sent = ready.empty() && publishing_ == 0 && answers_.empty();
+    if (sent || Shard::now_ms() >= drain_until_ms_) {
       closing_told_ = true;
       push(closing_text("the server stops", retry_after_ms_));
       return write_reply();
@@ -68,17 +70,20 @@ void WsSession::write_text() {
 void WsSession::write_gap(Subscriber& subscriber, const Gap& gap) {
   shard_.counters().gaps.add(1);
   shard_.counters().missed.add(gap.missed);
-  writing_reply_.text = gap_text(subscriber.feed->channel(), gap, "evicted");
+  writing_reply_.text = gap_text(subscriber.feed->channel(), gap, gap.lost ? "lost" : "evicted");
   subscriber.cursor = gap.to;
   write_text();
 }
 
 // The cursor goes behind what was taken. What was skipped for it is told next, before any other event.
-void WsSession::take_cut(Subscriber& subscriber, const Cut& cut, std::uint64_t last_seq) {
+void WsSession::take_cut(Subscriber& subscriber, const Cut& cut, std::uint64_t last_seq, std::uint32_t count) {
+  subscriber.position += count;
   if (cut.conflated) {
     shard_.counters().conflated.add(cut.conflated->missed);
     subscriber.conflated_after = subscriber.cursor;
     subscriber.conflated_to = cut.conflated->to;
+    subscriber.conflated = cut.conflated->missed;
+    subscriber.position = cut.end_position;
     conflated_ = true;
   }
   subscriber.cursor = last_seq;
@@ -90,7 +95,7 @@ void WsSession::write_conflated() {
     const std::uint64_t after = subscriber->conflated_after;
     const std::uint64_t to = std::exchange(subscriber->conflated_to, after);
     if (to == after) continue;
-    writing_reply_.text = gap_text(subscriber->feed->channel(), {after + 1, to, to - after}, "conflated");
+    writing_reply_.text = gap_text(subscriber->feed->channel(), {after + 1, to, subscriber->conflated}, "conflated");
     return write_text();
   }
   conflated_ = false;
@@ -136,7 +141,8 @@ WsSession::Collected WsSession::collect(Outgoing& out) {
     const CutPtr& cut = shard_.cut(subscriber);
     if (cut->gap) {
       if (!out.empty()) break;
-      if (subscriber.feed->channel().policy() == SlowPolicy::close)
+      subscriber.position = std::max(subscriber.position, cut->first_position);
+      if (subscriber.feed->channel().policy() == SlowPolicy::close && !cut->gap->lost)
         close_slow(subscriber, *cut->gap);
       else
         write_gap(subscriber, *cut->gap);
@@ -146,7 +152,7 @@ WsSession::Collected WsSession::collect(Outgoing& out) {
     if (cut->slice.count > 0) {
       if (choice_.protocol == WsProtocol::binary) {
         if (!out.empty() && out.content_bytes() + cut->slice.bytes > content_max) break;
-        take_cut(subscriber, *cut, cut->slice.last_seq);
+        take_cut(subscriber, *cut, cut->slice.last_seq, cut->slice.count);
         more = cut->more;
         out.add_section(cut);
       } else {
@@ -155,7 +161,7 @@ WsSession::Collected WsSession::collect(Outgoing& out) {
           break;
         }
         if (!out.empty() && out.content_bytes() + cut->text_bytes > content_max) break;
-        take_cut(subscriber, *cut, cut->text_last_seq);
+        take_cut(subscriber, *cut, cut->text_last_seq, cut->text_count);
         more = cut->more || cut->text_last_seq < cut->slice.last_seq;
         out.add_text(cut);
       }
@@ -188,6 +194,7 @@ void WsSession::on_written(ErrorCode error, std::size_t bytes) {
   if (error) return end();
   if (state_ != State::open) return;
   end_forbidden();
+  push_answers();
   subscribe_initial();
   if (may_read()) read();
   pump();

@@ -100,7 +100,7 @@ std::string gap_text(const Channel& channel, const Gap& gap, std::string_view re
       .number("channel_id", channel.id())
       .number("from", gap.from)
       .number("to", gap.to)
-      .number("missed", gap.missed)
+      .number_or_null("missed", gap.known ? std::optional(gap.missed) : std::nullopt)
       .string("reason", reason)
       .end();
 }

@@ -22,12 +22,13 @@ bool valid_channel_name(std::string_view name) noexcept {
 }
 
 Channel::Channel(std::string_view name, std::uint32_t id, std::uint64_t epoch, History its_history, Account& account,
-                 SlowPolicy policy)
+                 SlowPolicy policy, Numbers numbers)
     : history(std::move(its_history)),
       used_at_ms(steady_ms()),
       id_(id),
       policy_(policy),
       epoch_(epoch),
+      numbers_(numbers),
       account_(account),
       name_(name) {}
 
@@ -43,7 +44,7 @@ std::string Channel::epoch() const {
   std::string text;
   for (std::uint64_t rest = epoch_; rest != 0; rest /= 36) text += "0123456789abcdefghijklmnopqrstuvwxyz"[rest % 36];
   std::reverse(text.begin(), text.end());
-  return text;
+  return text.empty() ? "0" : text;  // a stream that was not reached yet
 }
 
 Result<StartPoint> Channel::start(const std::optional<ResumePoint>& after, std::optional<std::uint32_t> last) const {
@@ -59,13 +60,35 @@ Result<StartPoint> Channel::start(const std::optional<ResumePoint>& after, std::
   } else if (after->seq > history.last_seq()) {
     return Error::seq_in_future;
   } else if (const auto gap = history.gap(after->seq)) {
-    at.missed = gap->missed;
+    // Of a stream only the numbers are known, and those between are other channels' too.
+    at.missed = numbers_ == Numbers::own ? std::optional(gap->missed) : std::nullopt;
     at.after = gap->to;
   } else {
-    at.recovered = true;
+    at.recovered = !history.holes_behind(after->seq);  // what was lost within is told where it stands
     at.after = after->seq;
   }
+  at.position = history.lower_bound(at.after + 1);
   return at;
+}
+
+std::optional<Gap> Channel::gap(std::uint64_t after, std::uint64_t position) const {
+  auto gap = history.gap(after);
+  if (gap && numbers_ == Numbers::stream) {
+    gap->known = !history.hole_evicted(after);
+    gap->missed = gap->known ? history.first_position() - position : 0;
+  } else if (!gap) {
+    gap = history.hole(after);
+    if (gap && numbers_ == Numbers::stream) {
+      gap->known = false;
+      gap->missed = 0;
+    }
+  }
+  return gap;
+}
+
+std::uint64_t Channel::between(std::uint64_t after, std::uint64_t position) const noexcept {
+  if (numbers_ == Numbers::own) return history.last_seq() - 1 - after;
+  return history.end_position() - std::min(history.end_position(), position + 1);
 }
 
 void intrusive_ptr_add_ref(Channel* channel) noexcept { channel->references_.fetch_add(1, std::memory_order_relaxed); }

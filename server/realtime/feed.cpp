@@ -42,7 +42,7 @@ bool Cut::render(Hub& hub, const Channel& channel) {
 }
 
 // Under the channel's mutex. Nothing is read if the latest record is not held anywhere.
-void Feed::read_latest(Cut& cut, LastValues* last_values) {
+void Feed::read_latest(Cut& cut, std::uint64_t position, LastValues* last_values) {
   const History& history = channel_->history;
   const std::uint64_t last_seq = history.last_seq();
   if (last_seq <= cut.after) return;
@@ -58,10 +58,11 @@ void Feed::read_latest(Cut& cut, LastValues* last_values) {
   }
   if (cut.slice.count == 0) return;
   cut.slice.prev_seq = cut.after;
-  if (last_seq > cut.after + 1) cut.conflated = Gap{cut.after + 1, last_seq - 1, last_seq - 1 - cut.after};
+  const std::uint64_t between = channel_->between(cut.after, position);
+  if (between > 0) cut.conflated = Gap{cut.after + 1, last_seq - 1, between};
 }
 
-const CutPtr& Feed::cut(Hub& hub, std::uint64_t after, bool lagging) {
+const CutPtr& Feed::cut(Hub& hub, std::uint64_t after, std::uint64_t position, bool lagging) {
   const bool conflates = channel_->policy() == SlowPolicy::conflate;
   const bool latest = conflates && lagging;
   for (const CutPtr& held : cuts_)
@@ -72,11 +73,13 @@ const CutPtr& Feed::cut(Hub& hub, std::uint64_t after, bool lagging) {
   {
     const std::lock_guard lock(channel_->mutex);
     const History& history = channel_->history;
-    if (latest || (conflates && history.gap(after))) read_latest(*fresh, hub.last_values());
+    if (latest || (conflates && history.gap(after))) read_latest(*fresh, position, hub.last_values());
     if (fresh->slice.count == 0) {
-      fresh->gap = history.gap(after);
+      fresh->gap = channel_->gap(after, position);
       if (!fresh->gap) fresh->slice = history.read(after, hub.limits().frame_bytes);
     }
+    fresh->first_position = history.first_position();
+    fresh->end_position = history.end_position();
     fresh->more = fresh->gap ? history.last_seq() > fresh->gap->to
                              : fresh->slice.count > 0 && history.last_seq() > fresh->slice.last_seq;
   }

@@ -33,12 +33,14 @@ struct Cut : boost::intrusive_ref_counter<Cut, boost::thread_unsafe_counter> {
   static constexpr std::uint32_t kTextBytesMax = 32 * 1024;
 
   std::uint64_t after = 0;
-  bool latest = false;           // read for one that lags on a `conflate` channel
-  std::optional<Gap> gap;        // then there is no slice: tell it, and go on behind gap->to
-  Slice slice;                   // count 0: nothing behind the cursor
-  bool more = false;             // behind the slice, when it was read
-  std::optional<Gap> conflated;  // what lies between `after` and the one record of the slice
-  LastRecordPtr last_record;     // what the slice points into, where the history no longer holds it
+  bool latest = false;               // read for one that lags on a `conflate` channel
+  std::optional<Gap> gap;            // then there is no slice: tell it, and go on behind gap->to
+  Slice slice;                       // count 0: nothing behind the cursor
+  bool more = false;                 // behind the slice, when it was read
+  std::optional<Gap> conflated;      // what lies between `after` and the one record of the slice
+  LastRecordPtr last_record;         // what the slice points into, where the history no longer holds it
+  std::uint64_t first_position = 0;  // of the history, when it was read
+  std::uint64_t end_position = 0;
   std::array<std::byte, kSectionHeaderBytes> header{};
 
   // Renders the lines of the first records, if that is not done. False if there is no record memory for them.
@@ -57,15 +59,16 @@ class Feed {
   Channel& channel() noexcept { return *channel_; }
   SubscriberList subscribers;
 
-  // `lagging`: on a `conflate` channel the latest record only.
-  const CutPtr& cut(Hub& hub, std::uint64_t after, bool lagging);
+  // For a subscriber that has read up to `after` and is to read `position` next. `lagging`: on a `conflate` channel the
+  // latest record only.
+  const CutPtr& cut(Hub& hub, std::uint64_t after, std::uint64_t position, bool lagging);
   void drop_cuts() noexcept;
   AutoHook cuts_hook;  // linked: holds cuts
 
  private:
   static constexpr std::size_t kCutsHeld = 4;
 
-  void read_latest(Cut& cut, LastValues* last_values);
+  void read_latest(Cut& cut, std::uint64_t position, LastValues* last_values);
 
   ChannelPtr channel_;
   std::array<CutPtr, kCutsHeld> cuts_;

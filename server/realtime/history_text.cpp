@@ -38,6 +38,7 @@ Result<void> read_history(Channel& channel, const Request& request, std::uint32_
     if (after > history.last_seq()) return Error::seq_in_future;
     const auto gap = history.gap(after);
     out.head.missed = gap ? gap->missed : 0;
+    if (gap && channel.numbers() == Numbers::stream) out.head.missed.reset();
   }
   std::uint32_t bytes = 0;
   for (std::uint64_t count = 0; count < request.limit && bytes < bytes_max;) {

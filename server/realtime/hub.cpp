@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "bus/bus.h"
 #include "realtime/clock.h"
 #include "realtime/hub_evictions.h"
 #include "realtime/last_values.h"
@@ -86,6 +87,8 @@ std::optional<ConnectionSlot> Hub::try_connect() {
   return ConnectionSlot(*this, next_connection_id_.fetch_add(1, kRelaxed));
 }
 
+std::uint64_t Hub::random_epoch() { return scatter(next_epoch_.fetch_add(1, kRelaxed)) % (kEpochs - 1) + 1; }
+
 Hub::Stripe& Hub::stripe_of(std::string_view name) noexcept {
   return stripes_[scatter(std::hash<std::string_view>()(name)) % kStripes];
 }
@@ -128,14 +131,17 @@ Result<ChannelPtr> Hub::find_or_create(std::string_view name) {
   auto history = History::create(pool_, history_limits(limits_));
   INVARIANT(history.ok());
   if (!channels_.try_add(Channel::bytes_max(limits_.history_bytes_max))) return Error::too_many_channels;
-  const std::uint64_t epoch = scatter(next_epoch_.fetch_add(1, kRelaxed)) % (kEpochs - 1) + 1;
-  ChannelPtr channel(new Channel(name, next_channel_id_.fetch_add(1, kRelaxed), epoch, std::move(history).value(),
-                                 channels_, policies_.of(name)));
+  const bool streamed = numbers_ == Numbers::stream;
+  ChannelPtr channel(new Channel(name, next_channel_id_.fetch_add(1, kRelaxed),
+                                 streamed ? stream_epoch_.load() : random_epoch(), std::move(history).value(),
+                                 channels_, policies_.of(name), numbers_));
+  channel->behind = streamed;
   stripe.channels.insert(channel);
   return channel;
 }
 
 Result<std::uint64_t> Hub::publish(std::string_view name, std::string_view type, std::string_view payload_json) {
+  if (numbers_ == Numbers::stream) return publish_and_wait(name, type, payload_json);
   const Result<std::uint64_t> seq = [&]() -> Result<std::uint64_t> {
     if (!valid_channel_name(name)) return Error::bad_channel;
     if (!valid_type(type)) return Error::bad_type;
@@ -155,7 +161,40 @@ Result<std::uint64_t> Hub::publish(std::string_view name, std::string_view type,
 }
 
 Result<std::uint64_t> Hub::append(Channel& channel, std::string_view type, std::string_view payload) {
-  const std::uint64_t stride = record_stride_bytes(type.size(), payload.size());
+  return append_with(channel, type, payload.size(), [&]() -> Result<std::uint64_t> {
+    const std::int64_t time_us = wall_us();
+    channel.used_at_ms = steady_ms();
+    const auto seq = channel.history.append(time_us, type, payload);
+    if (seq.ok()) keep_last(channel, *seq, time_us, type, payload);
+    if (bus_ && seq.ok()) bus_->relay(channel, *seq, time_us, type, payload);
+    return seq;
+  });
+}
+
+Result<std::uint64_t> Hub::append_at(Channel& channel, std::uint64_t seq, std::int64_t time_us, std::string_view type,
+                                     std::string_view payload) {
+  return append_with(channel, type, payload.size(), [&] {
+    const auto appended = seq == 0 ? channel.history.append(time_us, type, payload)
+                                   : channel.history.append_at(seq, time_us, type, payload);
+    if (appended.ok()) keep_last(channel, *appended, time_us, type, payload);
+    return appended;
+  });
+}
+
+void Hub::keep_last(const Channel& channel, std::uint64_t seq, std::int64_t time_us, std::string_view type,
+                    std::string_view payload) {
+  if (channel.policy() == SlowPolicy::conflate && last_values_)
+    last_values_->keep(channel.id(), seq, time_us, type, payload);
+}
+
+void Hub::mark(Channel& channel, std::uint64_t shards) {
+  for (; shards != 0; shards &= shards - 1) inboxes_[static_cast<std::size_t>(std::countr_zero(shards))]->mark(channel);
+}
+
+// `put` appends, under the channel's mutex. Again after some memory was had from others.
+template <typename Put>
+Result<std::uint64_t> Hub::append_with(Channel& channel, std::string_view type, std::size_t payload_bytes, Put put) {
+  const std::uint64_t stride = record_stride_bytes(type.size(), payload_bytes);
   for (int attempt = 0;; ++attempt) {
     std::uint64_t interested = 0;
     std::uint64_t wanted_bytes = 0;
@@ -164,19 +203,14 @@ Result<std::uint64_t> Hub::append(Channel& channel, std::string_view type, std::
       const std::lock_guard lock(channel.mutex);
       if (channel.forgotten) return Error::no_such_channel;
       const Evictions::Look look(evictions, channel);
-      const std::int64_t now_us = wall_us();
-      const auto appended = channel.history.append(now_us, type, payload);
-      if (appended.ok() && channel.policy() == SlowPolicy::conflate && last_values_)
-        last_values_->keep(channel.id(), *appended, now_us, type, payload);
-      channel.used_at_ms = steady_ms();
+      const auto appended = put();
       interested = channel.interested_shards;
       wanted_bytes = channel.history.next_segment_bytes(stride);
       return appended;
     }();
     if (seq.ok()) {
-      for (; interested != 0; interested &= interested - 1)
-        inboxes_[static_cast<std::size_t>(std::countr_zero(interested))]->mark(channel);
-      tell_published(channel, type, *seq, payload.size());
+      mark(channel, interested);
+      tell_published(channel, type, *seq, payload_bytes);
       return seq;
     }
     if (seq.error() != Error::memory_full) return seq;

@@ -8,11 +8,13 @@
 // Cost     publish: a lookup under a shared stripe lock, one copy under the channel's mutex, and for each interested
 //          shard an atomic flag; a shard is woken only on the flag's rise.
 // Errors   publish: bad_channel, bad_type, record_too_large, too_many_channels, overloaded. Each counted by refused().
+//          With a bus whose engine numbers (bus/bus.h) also broker_unavailable, broker_timeout, broker_refused.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -33,6 +35,7 @@
 
 namespace ringfence {
 
+class Bus;
 class EventBus;
 class Hub;
 class LastValues;
@@ -83,7 +86,7 @@ class Hub {
   // What the "connections" account counts for each: more than a WebSocket session with all of its replies, buffers and
   // cuts can take (checked where that is known), and the bound for an HTTP session.
   static constexpr std::uint64_t kConnectionBytesMax = 24 * 1024;
-  static constexpr std::uint64_t kSubscriberBytes = 112;  // of the "subscriptions" account, with its place in a list
+  static constexpr std::uint64_t kSubscriberBytes = 128;  // of the "subscriptions" account, with its place in a list
   static constexpr std::uint64_t kFeedBytes = 192;        // of the "feeds" account, with its node in a map
   static constexpr std::int64_t kPressureMs = 2'000;
   static constexpr int kReclaimAttempts = 3;
@@ -103,7 +106,18 @@ class Hub {
 
   // Appends to the channel's history under the server's time and wakes the shards with subscribers. Returns the seq.
   // `payload_json` is one JSON value in UTF-8 without line breaks; the caller has checked it (protocol/json.h).
+  // With a bus whose engine numbers it waits for the engine, kEngineWaitMs at most, then broker_timeout.
   Result<std::uint64_t> publish(std::string_view channel, std::string_view type, std::string_view payload_json);
+  // The same without waiting: `done` is called once, on any thread or before this returns; refused: not at all.
+  using PublishDone = std::function<void(Result<std::uint64_t>)>;
+  Result<void> publish_later(std::string_view channel, std::string_view type, std::string_view payload_json,
+                             PublishDone done);
+  static constexpr std::int64_t kEngineWaitMs = 1'000;
+  // Several, in order; with an engine it waits for all of them together.
+  struct Event {
+    std::string_view channel, type, payload_json;
+  };
+  std::vector<Result<std::uint64_t>> publish_all(const std::vector<Event>& events);
 
   // Empty at --connections, counted. For every accepted socket, HTTP or WebSocket.
   std::optional<ConnectionSlot> try_connect();
@@ -111,6 +125,15 @@ class Hub {
   HubStats stats() const;
   const Limits& limits() const noexcept { return limits_; }
   SegmentPool& pool() noexcept { return pool_; }
+
+  // What joins this server to others; it outlives the shards. Once, before the first channel.
+  void attach_bus(Bus& bus);
+  const Bus* bus() const noexcept { return bus_; }  // null: one server for itself
+  Numbers numbers() const noexcept { return numbers_; }
+  // Numbers::stream: calls `ready` once the channel is here up to `seq` (bus/bus.h); Numbers::own: at once.
+  void when_ready(const ChannelPtr& channel, std::uint64_t seq, std::function<void(Result<void>)> ready);
+  // The same, waiting for it, kEngineWaitMs at most.
+  Result<void> wait_ready(std::string_view channel);
 
   // What follows is for Shard and the sessions.
 
@@ -132,6 +155,25 @@ class Hub {
   std::size_t sweep_channels(unsigned shard, std::size_t channels_max);
   void count_refused(Error error) noexcept;
   LastValues* last_values() noexcept { return last_values_; }
+  // The channel has its first subscriber. Not under its mutex.
+  void wanted(const ChannelPtr& channel);
+
+  // What follows is for the bus.
+
+  // Appends what comes from elsewhere: under its own seq, or with 0 under the next. record_too_large, overloaded,
+  // no_such_channel (it was forgotten). Does not count as use of the channel.
+  Result<std::uint64_t> append_at(Channel& channel, std::uint64_t seq, std::int64_t time_us, std::string_view type,
+                                  std::string_view payload);
+  // Records up to `seq` are lost, or so many: readers are told.
+  void lose_to(Channel& channel, std::uint64_t seq);
+  void lose(Channel& channel, std::uint64_t count);
+  // Of an empty channel: what the stream had up to `seq` is not known here.
+  void begin_at(Channel& channel, std::uint64_t seq);
+  // The first one; another one, with which every history begins anew and `on_epoch` is called.
+  void set_stream_epoch(std::uint64_t epoch);
+  void begin_stream_epoch(std::uint64_t epoch);
+  std::uint64_t random_epoch();
+  void on_stream_epoch(std::function<void()> callback) { on_epoch_ = std::move(callback); }  // before the bus begins
 
   Inbox& inbox(unsigned shard) noexcept { return *inboxes_[shard]; }
   unsigned shards() const noexcept { return static_cast<unsigned>(inboxes_.size()); }
@@ -161,7 +203,13 @@ class Hub {
   static constexpr std::size_t kStripes = 64;
 
   Stripe& stripe_of(std::string_view name) noexcept;
+  void mark(Channel& channel, std::uint64_t shards);
+  void keep_last(const Channel& channel, std::uint64_t seq, std::int64_t time_us, std::string_view type,
+                 std::string_view payload);
+  template <typename Put>
+  Result<std::uint64_t> append_with(Channel& channel, std::string_view type, std::size_t payload_bytes, Put put);
   Result<std::uint64_t> append(Channel& channel, std::string_view type, std::string_view payload);
+  Result<std::uint64_t> publish_and_wait(std::string_view channel, std::string_view type, std::string_view payload);
   // Evicts oldest segments until `bytes` are free, or a bounded look found nothing more to take.
   void reclaim(std::uint64_t bytes);
   void reclaim_pass(std::uint64_t free_bytes, std::uint64_t spared_bytes, Evictions& evictions);
@@ -192,6 +240,10 @@ class Hub {
   std::atomic<std::uint64_t> next_connection_id_{1};
   std::atomic<std::uint32_t> next_channel_id_{1};
   std::atomic<std::uint64_t> next_epoch_;
+  Bus* bus_ = nullptr;
+  Numbers numbers_ = Numbers::own;
+  std::atomic<std::uint64_t> stream_epoch_{0};
+  std::function<void()> on_epoch_;
   std::atomic<std::uint64_t> connections_total_{0};
   std::atomic<std::uint64_t> published_{0};
   std::atomic<std::int64_t> pressure_at_ms_;

@@ -1,6 +1,7 @@
 // How the hub gets record memory back: by pressure (reclaim) and by time (sweep).
 #include <algorithm>
 
+#include "bus/bus.h"
 #include "realtime/clock.h"
 #include "realtime/hub.h"
 #include "realtime/hub_evictions.h"
@@ -79,6 +80,7 @@ std::size_t Hub::sweep_channels(unsigned shard, std::size_t channels_max) {
     Evictions evictions(events_);
     forgotten += sweep_stripe(stripes_[i], share, now_us, now_ms, evictions);
   }
+  if (bus_ && shard == 0) bus_->sweep(now_ms);
   return forgotten;
 }
 
@@ -98,7 +100,9 @@ std::size_t Hub::sweep_stripe(Stripe& stripe, std::size_t channels_max, std::int
         const Evictions::Look look(evictions, channel);
         channel.history.expire(now_us);
       }
-      if (channel.interested_shards != 0 || !channel.history.empty()) continue;
+      // What is in a stream as well, and not followed now, is only a copy.
+      const bool copy = channel.numbers() == Numbers::stream && channel.behind;
+      if (channel.interested_shards != 0 || !(channel.history.empty() || copy)) continue;
       if (now_ms - channel.used_at_ms < limits_.channel_idle_ms) continue;
       channel.forgotten = true;
       idle.push_back(*it);

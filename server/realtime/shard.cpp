@@ -102,7 +102,7 @@ const CutPtr& Shard::cut(const Subscriber& subscriber) {
     with_cuts_.push_back(feed);
     ++with_cuts_count_;
   }
-  return feed.cut(hub_, subscriber.cursor, subscriber.lagging);
+  return feed.cut(hub_, subscriber.cursor, subscriber.position, subscriber.lagging);
 }
 
 void Shard::drop_cuts() {
@@ -147,31 +147,43 @@ void Shard::give_outgoing(std::unique_ptr<Outgoing> outgoing) {
 // --- Subscriptions
 
 Result<Shard::Started> Shard::start(std::string_view name, const std::optional<ResumePoint>& after,
-                                    std::optional<std::uint32_t> last) {
+                                    std::optional<std::uint32_t> last, bool waited) {
   for (;;) {
     const auto channel = hub_.find_or_create(name);
     if (!channel) return channel.error();
     Channel& its = **channel;
+    std::string epoch;
     auto found = feeds_.find(&its);
     if (found == feeds_.end() && !hub_.feeds().try_add(Hub::kFeedBytes)) return Error::too_many_channels;
     Hub::Evictions evictions(services_.events);
-    {
+    bool first = false;
+    const Result<StartPoint> at = [&]() -> Result<StartPoint> {
       const std::lock_guard lock(its.mutex);
       {
         const Hub::Evictions::Look look(evictions, its);
         its.history.expire(wall_us());
       }
       its.used_at_ms = now_ms();
-      Result<StartPoint> at = its.forgotten ? Error::no_such_channel : its.start(after, last);
-      if (at.ok() && !after && last.value_or(0) > 0) start_at_kept(its, *at);
-      if (at.ok()) {
-        its.interested_shards |= std::uint64_t{1} << index_;
-        if (found == feeds_.end()) found = feeds_.emplace(&its, std::make_unique<Feed>(*channel)).first;
-        return Started{found->second.get(), *at, its.epoch()};
-      }
-      if (found == feeds_.end()) hub_.feeds().sub(Hub::kFeedBytes);
-      if (at.error() != Error::no_such_channel) return at.error();
+      if (its.forgotten) return Error::no_such_channel;
+      if (its.behind) return Error::held;
+      auto begin = its.start(after, last);
+      if (!begin && begin.error() == Error::seq_in_future && !waited && its.numbers() == Numbers::stream)
+        return Error::held;  // another server may have been ahead of this one
+      if (!begin) return begin;
+      if (!after && last.value_or(0) > 0) start_at_kept(its, *begin);
+      first = its.interested_shards == 0;
+      its.interested_shards |= std::uint64_t{1} << index_;
+      epoch = its.epoch();
+      return begin;
+    }();
+    if (at) {
+      if (found == feeds_.end()) found = feeds_.emplace(&its, std::make_unique<Feed>(*channel)).first;
+      if (first) hub_.wanted(*channel);
+      return Started{found->second.get(), *at, std::move(epoch), *channel};
     }
+    if (found == feeds_.end()) hub_.feeds().sub(Hub::kFeedBytes);
+    if (at.error() == Error::held) return Started{nullptr, {}, {}, *channel};
+    if (at.error() != Error::no_such_channel) return at.error();
     // Forgotten between the look-up and the lock: the name is free again.
   }
 }
@@ -201,6 +213,13 @@ void Shard::release_if_unused(Feed& feed) {
   const std::lock_guard lock(channel->mutex);
   channel->interested_shards &= ~(std::uint64_t{1} << index_);
   channel->used_at_ms = now_ms();
+}
+
+void Shard::close_all(const CloseReason& why) {
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    ShardSession& session = *it++;  // it may end itself
+    session.close(why);
+  }
 }
 
 // --- Sweep

@@ -57,14 +57,18 @@ class Shard {
   bool stopping() const noexcept { return stopping_; }
   static std::int64_t now_ms() noexcept;
 
-  // too_many_channels, seq_in_future; the feed to subscribe to, and where.
+  // too_many_channels, seq_in_future; the feed to subscribe to, and where. Or none: then the engine of the bus may have
+  // more than is here, and Hub::when_ready() has to be waited for, up to after's seq. `waited`: it was.
   struct Started {
     Feed* feed;
     StartPoint at;
     std::string epoch;
+    ChannelPtr channel;
   };
   Result<Started> start(std::string_view channel, const std::optional<ResumePoint>& after,
-                        std::optional<std::uint32_t> last);
+                        std::optional<std::uint32_t> last, bool waited = false);
+  // Tells every WebSocket session so, and closes it.
+  void close_all(const CloseReason& why);
   void attach(Feed& feed, Subscriber& subscriber);
   // Ends the feed with its last subscriber.
   void detach(Subscriber& subscriber);

@@ -20,17 +20,19 @@ class ShardSession;
 using AutoHook = boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
 struct Subscriber {
-  Subscriber(Feed& its_feed, ShardSession& its_session, std::uint64_t after)
-      : feed(&its_feed), session(&its_session), cursor(after) {}
+  Subscriber(Feed& its_feed, ShardSession& its_session, std::uint64_t after, std::uint64_t next_position)
+      : feed(&its_feed), session(&its_session), cursor(after), position(next_position) {}
   Subscriber(const Subscriber&) = delete;
   Subscriber& operator=(const Subscriber&) = delete;
 
   Feed* feed;
   ShardSession* session;
   std::uint64_t cursor;               // the seq of the last record sent
+  std::uint64_t position;             // in the history, of the next one
   std::uint64_t conflated_after = 0;  // with `conflated_to`: skipped records, not yet told; equal: none
   std::uint64_t conflated_to = 0;
-  bool lagging = false;  // records came while a message to its session was on its way
+  std::uint64_t conflated = 0;  // how many those are
+  bool lagging = false;         // records came while a message to its session was on its way
   AutoHook feed_hook;
   AutoHook ready_hook;  // linked: there may be records behind the cursor
 };

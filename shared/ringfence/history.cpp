@@ -24,17 +24,28 @@ std::uint64_t History::first_seq() const noexcept {
 }
 
 Result<std::uint64_t> History::append(std::int64_t time_us, std::string_view type, std::string_view payload) {
-  INVARIANT(last_seq_ < kSeqMax);
+  return put(last_seq_ + 1, time_us, type, payload);
+}
+
+Result<std::uint64_t> History::append_at(std::uint64_t seq, std::int64_t time_us, std::string_view type,
+                                         std::string_view payload) {
+  INVARIANT(seq > last_seq_);
+  return put(seq, time_us, type, payload);
+}
+
+Result<std::uint64_t> History::put(std::uint64_t seq, std::int64_t time_us, std::string_view type,
+                                   std::string_view payload) {
+  INVARIANT(seq <= kSeqMax);
   expire(time_us);
   const std::uint64_t stride = ringfence::record_stride_bytes(type.size(), payload.size());
   if (size() == limits_.records_max)
     if (auto free = may_evict_to(first_position_ + 1); !free) return free.error();
   if (auto room = make_room(stride); !room) return room.error();
   Segment& tail = *segments_.back();
-  encode_record(tail.data() + tail.used_bytes, last_seq_ + 1, time_us, type, payload);
+  encode_record(tail.data() + tail.used_bytes, seq, time_us, type, payload);
   tail.used_bytes += static_cast<std::uint32_t>(stride);
   tail.count += 1;
-  tail.last_seq = ++last_seq_;
+  tail.last_seq = last_seq_ = seq;
   ordinal_ = 0;
   held_bytes_ += stride;
   ++end_position_;
@@ -110,6 +121,12 @@ void History::skip_to(std::uint64_t seq) {
   if (empty()) evicted_through_ = seq;
 }
 
+void History::lose_to(std::uint64_t seq) {
+  sealed_ = sealed_ || (seq > last_seq_ && !empty());
+  skip_to(seq);
+  if (empty()) evicted_hole_to_ = evicted_through_;
+}
+
 Slice History::read(std::uint64_t after, std::uint32_t bytes_max) const {
   Slice slice;
   if (empty() || after >= segments_.back()->last_seq) return slice;  // last_seq_ may be skipped past what is held
@@ -140,6 +157,29 @@ Slice History::read(std::uint64_t after, std::uint32_t bytes_max) const {
 std::optional<Gap> History::gap(std::uint64_t after) const noexcept {
   if (after >= evicted_through_) return std::nullopt;
   return Gap{after + 1, evicted_through_, evicted_through_ - after};
+}
+
+std::optional<Gap> History::hole(std::uint64_t after) const noexcept {
+  if (after < evicted_through_) return std::nullopt;
+  const auto begin = segments_.begin() + static_cast<std::ptrdiff_t>(head_);
+  const auto found = std::partition_point(begin, segments_.end(),
+                                          [after](const SegmentRef& segment) { return segment->last_seq <= after; });
+  std::uint64_t to = 0;
+  if (found != segments_.end())
+    to = (*found)->prev_seq;
+  else if (sealed_)
+    to = last_seq_;
+  if (to <= after) return std::nullopt;
+  return Gap{.from = after + 1, .to = to, .missed = to - after, .lost = true};
+}
+
+bool History::holes_behind(std::uint64_t after) const noexcept {
+  std::uint64_t last_seq = evicted_through_;
+  for (std::size_t i = head_; i < segments_.size(); ++i) {
+    if (segments_[i]->prev_seq > std::max(last_seq, after)) return true;
+    last_seq = segments_[i]->last_seq;
+  }
+  return sealed_ && last_seq_ > std::max(last_seq, after);
 }
 
 RecordView History::at(std::uint64_t position) const {
@@ -202,6 +242,8 @@ std::uint64_t History::evict_segment() {
 
 void History::clear() {
   while (!empty()) drop_head_segment(Eviction::cleared);
+  if (sealed_) evicted_hole_to_ = last_seq_;
+  sealed_ = false;
   segments_.clear();
   segments_.shrink_to_fit();
   head_ = 0;
@@ -213,6 +255,7 @@ void History::reset() {
   last_seq_ = 0;
   ordinal_ = 0;
   evicted_through_ = 0;
+  evicted_hole_to_ = 0;
 }
 
 // A quarter of what is held, so that the segments' slack stays in proportion; a power of two, so that malloc wastes none.
@@ -232,7 +275,7 @@ Result<void> History::make_room(std::uint64_t stride, std::uint32_t charge_bytes
     while (taken() > limits_.bytes_max)
       if (auto free = evict_for_bytes(); !free) return free;
   }
-  if (!empty()) {
+  if (!empty() && !sealed_) {
     const Segment& tail = *segments_.back();
     if (stride <= tail.capacity_bytes() - tail.used_bytes) return {};
   }
@@ -249,6 +292,7 @@ Result<void> History::make_room(std::uint64_t stride, std::uint32_t charge_bytes
   segment->last_seq = last_seq_;
   allocated_bytes_ += bytes;
   segments_.push_back(std::move(segment));
+  sealed_ = false;
   note_size();
   return {};
 }
@@ -281,6 +325,7 @@ void History::drop_head_segment(Eviction reason) {
   const Segment& segment = *segments_[head_];
   const std::uint64_t end = segment.first_position + segment.count;
   count_evicted(reason, end - first_position_);
+  if (segment.prev_seq > evicted_through_) evicted_hole_to_ = segment.prev_seq;
   first_position_ = end;
   evicted_through_ = segment.last_seq;
   held_bytes_ -= segment.used_bytes - head_offset_bytes_;
@@ -309,6 +354,7 @@ void History::drop_head_records(std::uint64_t count, Eviction reason) {
       continue;
     }
     count_evicted(reason, count);
+    if (segment.prev_seq > evicted_through_) evicted_hole_to_ = segment.prev_seq;
     first_position_ += count;
     std::uint32_t end_offset = head_offset_bytes_;
     if (charged_bytes_ > 0) {

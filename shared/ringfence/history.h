@@ -49,11 +49,13 @@ struct Slice {
   std::uint64_t last_seq = 0;
 };
 
-// Records that a cursor can no longer get. Inclusive; `missed` counts them.
+// Records that a cursor can no longer get. Inclusive; `missed` counts them, where that is known.
 struct Gap {
   std::uint64_t from = 0;
   std::uint64_t to = 0;
   std::uint64_t missed = 0;
+  bool known = true;
+  bool lost = false;  // never in this history: lose_to()
 };
 
 struct AppendCounts {
@@ -81,6 +83,9 @@ class History {
 
   // Takes the record under next_seq(), and returns that. `time_us` is "now", and expires what is too old.
   Result<std::uint64_t> append(std::int64_t time_us, std::string_view type, std::string_view payload);
+  // The same under a seq that another has given, above last_seq(): nothing lay between.
+  Result<std::uint64_t> append_at(std::uint64_t seq, std::int64_t time_us, std::string_view type,
+                                  std::string_view payload);
   // Takes the records of a validated section under their own seq. Never fails half-way unnoticed: see AppendCounts.
   AppendCounts append_section(const Section& section);
   // Takes the entry of a value that lies elsewhere, and counts `charge_bytes` for that to bytes_max: one of these leaves by
@@ -91,6 +96,9 @@ class History {
   std::uint64_t next_segment_bytes(std::uint64_t stride) const noexcept;
   // The next record comes behind `seq` (>= last_seq()): records between are missed, not evicted.
   void skip_to(std::uint64_t seq);
+  // The same, and readers are to be told of it: hole() finds it between the segments. Where nothing is held it is as if
+  // they had been evicted.
+  void lose_to(std::uint64_t seq);
 
   std::uint64_t next_seq() const noexcept { return last_seq_ + 1; }
   std::uint64_t last_seq() const noexcept { return last_seq_; }
@@ -108,6 +116,11 @@ class History {
   Slice read(std::uint64_t after, std::uint32_t bytes_max) const;
   // What a cursor at `after` has missed; exact where seqs are consecutive.
   std::optional<Gap> gap(std::uint64_t after) const noexcept;
+  // What lose_to() has left out right behind a cursor that has missed nothing else. Its `missed` counts seqs.
+  std::optional<Gap> hole(std::uint64_t after) const noexcept;
+  // True if lose_to() has left out anything behind it; if anything that it left out has been evicted ahead of it.
+  bool holes_behind(std::uint64_t after) const noexcept;
+  bool hole_evicted(std::uint64_t after) const noexcept { return after < evicted_hole_to_; }
 
   // Positions count records since creation, without holes: [first_position(), end_position()) is held. They do not
   // move when the oldest leave.
@@ -162,6 +175,7 @@ class History {
 
   History(SegmentPool& pool, const HistoryLimits& limits);
 
+  Result<std::uint64_t> put(std::uint64_t seq, std::int64_t time_us, std::string_view type, std::string_view payload);
   Result<void> make_room(std::uint64_t stride, std::uint32_t charge_bytes = 0);
   Result<void> evict_for_bytes();
   Result<void> may_evict_to(std::uint64_t position);
@@ -189,6 +203,8 @@ class History {
   std::uint64_t high_water_mark_bytes_ = 0;
   std::uint64_t hold_ = kNoHold;
   std::uint64_t wanted_ = 0;
+  std::uint64_t evicted_hole_to_ = 0;
+  bool sealed_ = false;        // a hole stands behind the last segment: the next record begins another
   std::uint32_t ordinal_ = 0;  // of the last local record behind last_seq_
   std::array<std::uint64_t, kEvictionCount> evicted_{};
 };

@@ -1,7 +1,8 @@
 // The load side of `bench fanout`: many subscribers and one paced publisher in one thread, over epoll.
 // Driven by fanout.mjs through stdin, one word a line; answers with JSON lines on stdout.
 //
-//   fanout_load --peer ws|nchan|nats|ringfence --port P [--subscribers N] [--message-bytes N]
+//   fanout_load --peer ws|nchan|nats|ringfence --port P [--also PORT] [--subscribers N] [--message-bytes N]
+//   --also   every second subscriber connects there: another server of the same cluster
 //   rate N   publish N messages a second from now on; 0 stops
 //   mark     forget the latencies sampled so far
 //   stats    print the totals
@@ -58,8 +59,13 @@ struct Connection {
 
 class Load {
  public:
-  Load(Peer peer, int port, std::size_t subscribers, std::size_t message_bytes)
-      : peer_(peer), port_(port), message_bytes_(message_bytes), buffer_(kReadBytes), epoll_(epoll_create1(0)) {
+  Load(Peer peer, int port, int also, std::size_t subscribers, std::size_t message_bytes)
+      : peer_(peer),
+        port_(port),
+        also_(also),
+        message_bytes_(message_bytes),
+        buffer_(kReadBytes),
+        epoll_(epoll_create1(0)) {
     latencies_us_.reserve(kLatenciesMax);
     for (std::size_t i = 0; i <= subscribers; ++i)
       connections_.push_back(std::make_unique<Connection>(peer, message_bytes));
@@ -115,11 +121,12 @@ class Load {
 
   void connect_more() {
     while (opened_ < connections_.size() && opened_ - ready_ < kConnectingMax) {
+      const int port = also_ > 0 && opened_ % 2 == 1 && opened_ + 1 < connections_.size() ? also_ : port_;
       Connection& connection = *connections_[opened_++];
       connection.fd = socket(AF_INET, SOCK_STREAM, 0);
       sockaddr_in address{};
       address.sin_family = AF_INET;
-      address.sin_port = htons(static_cast<std::uint16_t>(port_));
+      address.sin_port = htons(static_cast<std::uint16_t>(port));
       address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
       const int one = 1;
       setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -135,7 +142,7 @@ class Load {
       event.data.ptr = &connection;
       epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event);
       const std::string path = connection.subscriber ? subscriber_path(peer_) : publisher_path(peer_);
-      connection.out = upgrade_request(path, "127.0.0.1:" + std::to_string(port_), sub_protocol(peer_));
+      connection.out = upgrade_request(path, "127.0.0.1:" + std::to_string(port), sub_protocol(peer_));
       flush(connection);
     }
   }
@@ -308,7 +315,7 @@ class Load {
   }
 
   Peer peer_;
-  int port_;
+  int port_, also_;
   std::size_t message_bytes_;
   std::vector<std::uint8_t> buffer_;
   int epoll_;
@@ -327,7 +334,7 @@ class Load {
 
 int main(int argc, char** argv) {
   Peer peer = Peer::kRingfence;
-  int port = 0;
+  int port = 0, also = 0;
   std::size_t subscribers = 1000, message_bytes = 300;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view flag = argv[i], value = argv[i + 1];
@@ -341,6 +348,8 @@ int main(int argc, char** argv) {
       peer = Peer::kRingfence;
     else if (flag == "--port")
       port = std::atoi(argv[i + 1]);
+    else if (flag == "--also")
+      also = std::atoi(argv[i + 1]);
     else if (flag == "--subscribers")
       subscribers = std::strtoul(argv[i + 1], nullptr, 10);
     else if (flag == "--message-bytes")
@@ -349,6 +358,6 @@ int main(int argc, char** argv) {
       fail("unknown option " + std::string(flag) + " " + std::string(value));
   }
   if (argc % 2 == 0 || port <= 0 || subscribers == 0 || message_bytes < 100)
-    fail("usage: fanout_load --peer NAME --port P [--subscribers N] [--message-bytes N, at least 100]");
-  return Load(peer, port, subscribers, message_bytes).run();
+    fail("usage: fanout_load --peer NAME --port P [--also PORT] [--subscribers N] [--message-bytes N, at least 100]");
+  return Load(peer, port, also, subscribers, message_bytes).run();
 }

@@ -43,6 +43,8 @@ TEST_CASE("NatsOptions that contradict one another are refused", "[nats_options]
   };
   CHECK(with({"--nats-mode", "core"}) == "");
   CHECK(with({"--nats-mode", "cluster"}).starts_with("--nats-mode"));
+  CHECK(with({"--nats-storage", "memory"}) == "");
+  CHECK(with({"--nats-storage", "disk"}).starts_with("--nats-storage"));
   CHECK(with({"--nats-prefix", "game.eu-1"}) == "");
   for (const char* bad : {"", "a..b", "a.", "a b", "a.*", "a>", "\xc3\xa4"})
     CHECK(with({"--nats-prefix", bad}).starts_with("--nats-prefix"));
@@ -70,6 +72,11 @@ TEST_CASE("NatsOptions have ranges", "[nats_options]") {
   };
   for (const Range& range : std::vector<Range>{{"--nats-connect-timeout-ms", "1", "0", "86400000", "86400001"},
                                                {"--nats-reconnects", "1", "0", "1000000", "1000001"},
+                                               {"--nats-replicas", "1", "0", "5", "6"},
+                                               {"--nats-stream-bytes", "1MiB", "1048575", "1024GiB", "1025GiB"},
+                                               {"--nats-held-memory", "64KiB", "65535", "1024GiB", "1025GiB"},
+                                               {"--nats-interest-ms", "1", "0", "86400000", "86400001"},
+                                               {"--nats-ready-ms", "1", "0", "86400000", "86400001"},
                                                {"--nats-pending-messages", "1", "0", "10000000", "10000001"},
                                                {"--nats-incoming", "64KiB", "65535", "1024GiB", "1025GiB"},
                                                {"--nats-subscriptions", "16", "15", "10000000", "10000001"},

@@ -182,6 +182,69 @@ TEST_CASE("History reads nothing behind what it holds where it was told to skip 
   CHECK(history.read(5, 1000).count == 0);
 }
 
+TEST_CASE("History takes records under another's seqs, each behind the one before it", "[history]") {
+  TestPool test;
+  History history = make(test, 3);
+  for (const std::uint64_t seq : {5, 9, 20, 21})
+    CHECK(history.append_at(seq, 0, "t", std::to_string(seq)).value() == seq);
+  CHECK(history.evicted_through() == 5);
+  CHECK(history.next_seq() == 22);
+  CHECK(history.read(5, 4096).prev_seq == 5);
+  CHECK(history.read(9, 4096).prev_seq == 9);
+  CHECK(history.read(12, 4096).count == 2);  // a cursor between two of them
+  CHECK_FALSE(history.hole(9).has_value());
+  CHECK_FALSE(history.holes_behind(5));
+}
+
+TEST_CASE("History tells a reader of what was lost, where it stands", "[history]") {
+  TestPool test;
+  History history = make(test, 4);
+  REQUIRE(history.append(0, "t", "1").ok());
+  REQUIRE(history.append(0, "t", "2").ok());
+  history.lose_to(7);
+  CHECK_FALSE(history.hole(1).has_value());
+  CHECK(history.holes_behind(1));
+  REQUIRE(history.hole(2).has_value());  // before anything stands behind it
+  CHECK(history.hole(2)->to == 7);
+  REQUIRE(history.append(0, "t", "8").ok());
+  REQUIRE(history.append(0, "t", "9").ok());
+  CHECK(history.read(0, 4096).last_seq == 2);  // no slice reaches over it
+  const auto hole = history.hole(2);
+  REQUIRE(hole.has_value());
+  CHECK(hole->from == 3);
+  CHECK(hole->to == 7);
+  CHECK(hole->missed == 5);
+  CHECK(history.hole(4)->missed == 3);
+  CHECK_FALSE(history.hole(7).has_value());
+  CHECK_FALSE(history.holes_behind(7));
+  CHECK(history.read(7, 4096).prev_seq == 7);
+  CHECK_FALSE(history.hole_evicted(2));
+
+  REQUIRE(history.append(0, "t", "10").ok());
+  REQUIRE(history.append(0, "t", "11").ok());  // 1 and 2 have left: the hole is at the head
+  CHECK_FALSE(history.gap(2).has_value());
+  CHECK(history.hole(2)->to == 7);
+  CHECK(history.holes_behind(2));
+  CHECK_FALSE(history.hole_evicted(2));
+  REQUIRE(history.append(0, "t", "12").ok());
+  CHECK(history.gap(2)->to == 8);
+  CHECK_FALSE(history.hole(2).has_value());  // the gap covers it
+  CHECK(history.hole_evicted(2));
+  CHECK_FALSE(history.hole_evicted(7));
+
+  history.lose_to(20);
+  while (history.evict_segment() > 0) continue;
+  CHECK(history.gap(2)->to == 12);
+  CHECK(history.hole(12)->to == 20);
+  REQUIRE(history.append(0, "t", "21").ok());
+  CHECK(history.hole(12)->to == 20);
+  history.clear();
+  CHECK_FALSE(history.holes_behind(0));
+  history.lose_to(30);  // nothing is held: as if evicted
+  CHECK(history.gap(21)->to == 30);
+  CHECK_FALSE(history.hole(30).has_value());
+}
+
 TEST_CASE("History skips only records of a section that are too large, and counts them", "[history]") {
   TestPool test;
   History history = make(test, 100, 4096);

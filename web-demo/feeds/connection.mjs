@@ -1,4 +1,5 @@
-// Connection: publishes to a server and hears channels, over `ringfence.v1.json`; connects again when it is lost.
+// Connection: publishes to a server and hears channels, over `ringfence.v1.json`; connects again when it is lost. Of
+// several addresses, with commas between them, to the next one.
 //
 // Bounds   windowMax publishes that the server has not answered: when full, or not connected, publish() takes nothing
 //          and says so. The caller holds what it wants to send.
@@ -9,7 +10,8 @@ const kBackoffMsMin = 100;
 const kBackoffMsMax = 5_000;
 
 export class Connection {
-  #url;
+  #urls;
+  #at = 0;
   #windowMax;
   #channels;
   #onOpen;
@@ -26,7 +28,7 @@ export class Connection {
   counts = { acknowledged: 0, refused: 0, unknown: 0 };
 
   constructor(url, { windowMax = 1024, channels = [], onOpen = () => {}, onEvent = () => {} } = {}) {
-    this.#url = url;
+    this.#urls = url.split(',');
     this.#windowMax = windowMax;
     this.#channels = channels;
     this.#onOpen = onOpen;
@@ -57,7 +59,7 @@ export class Connection {
   }
 
   #connect() {
-    const socket = new WebSocket(this.#url, 'ringfence.v1.json', {
+    const socket = new WebSocket(this.#urls[this.#at], 'ringfence.v1.json', {
       perMessageDeflate: false,
       handshakeTimeout: 10_000,
     });
@@ -99,7 +101,8 @@ export class Connection {
     this.#ready = false;
     this.counts.unknown += this.#unanswered.size;
     this.#unanswered.clear();
-    if (!this.#saidLost) console.error(`feed: ${this.#url}: ${why}; trying again`);
+    if (!this.#saidLost) console.error(`feed: ${this.#urls[this.#at]}: ${why}; trying again`);
+    this.#at = (this.#at + 1) % this.#urls.length;
     this.#saidLost = true;
     // Full jitter: feeds that lost one server do not all come back at once.
     const backoffMs = Math.random() * Math.min(kBackoffMsMax, kBackoffMsMin * 2 ** this.#attempts++);

@@ -16,7 +16,7 @@ export interface AppProps {
 export function App({ session, sampler, hostSeries }: AppProps) {
   return (
     <div className="page">
-      <Header client={session.client} />
+      <Header client={session.client} nodes={session.nodes} />
       <main className="grid">
         <Events session={session} sampler={sampler} />
         <Chat client={session.client} history={session.histories.chat} />

@@ -2,6 +2,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './App.tsx';
 import { HostSeries } from './logic/host-series.ts';
+import { Nodes } from './logic/nodes.ts';
 import { Sampler } from './logic/sampler.ts';
 import { openSession, socketUrl, type Session } from './session.ts';
 import './style/base.css';
@@ -21,7 +22,8 @@ const root = createRoot(document.getElementById('root')!);
 // No top-level await: a page whose module awaits shows nothing in some browsers if that fails.
 async function start(): Promise<void> {
   try {
-    const session = await openSession(socketUrl(window.location));
+    const nodes = new Nodes(window.location.host, window.location.search);
+    const session = await openSession(socketUrl(window.location), nodes);
     const sampler = new Sampler(session);
     const hostSeries = new HostSeries(session.histories.host);
     if (new URLSearchParams(window.location.search).has('test')) window.__ringfence = session;

@@ -2,6 +2,7 @@
 
 import { connect, createStore, type Client, type History, type Store } from 'ringfence';
 import { kControl, type Channel } from './channels.ts';
+import type { Nodes } from './logic/nodes.ts';
 
 // WASM memory never passes the budget; the histories' bytes are set aside of it.
 const kBudget = '24 MiB';
@@ -19,11 +20,12 @@ export interface Session {
   readonly store: Store;
   readonly client: Client;
   readonly histories: Histories;
+  readonly nodes: Nodes;
 }
 
-export async function openSession(url: string): Promise<Session> {
+export async function openSession(url: string, nodes: Nodes): Promise<Session> {
   const store = await createStore({ budget: kBudget });
-  const client = connect(url, { store });
+  const client = connect(url, { store, WebSocket: nodes.socket() });
   const open = (name: keyof typeof kLimits): History => {
     const { capacity, bytes, last } = kLimits[name];
     const history = store.history(name, { capacity, bytes });
@@ -37,7 +39,7 @@ export async function openSession(url: string): Promise<Session> {
     log: open('log'),
     [kControl]: open(kControl),
   };
-  return { store, client, histories };
+  return { store, client, histories, nodes };
 }
 
 /** The server that sent the page. */

@@ -1,5 +1,6 @@
 import type { Client, ConnectionState } from 'ringfence';
 import { useConnection } from 'ringfence/react';
+import type { Nodes } from '../logic/nodes.ts';
 import { resumeText } from '../logic/resume.ts';
 
 function stateText({ status, retryInMs }: ConnectionState): string {
@@ -28,7 +29,7 @@ const kStateClass = {
   closed: 'down',
 } as const;
 
-export function Header({ client }: { readonly client: Client }) {
+export function Header({ client, nodes }: { readonly client: Client; readonly nodes: Nodes }) {
   const state = useConnection(client);
   const { status, lastResume } = state;
   const resume = lastResume && resumeText(lastResume);
@@ -65,6 +66,12 @@ export function Header({ client }: { readonly client: Client }) {
         </p>
         <span className={`state ${kStateClass[status]}`} data-testid="status" data-status={status}>
           {stateText(state)}
+          {nodes.several && status === 'open' && (
+            <>
+              {' to '}
+              <span data-testid="node">{nodes.current}</span>
+            </>
+          )}
         </span>
         {status === 'waiting' || status === 'offline' || status === 'stopped' ? (
           <button type="button" className="button" onClick={() => client.reconnect()} data-testid="reconnect">

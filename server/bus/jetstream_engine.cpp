@@ -1,0 +1,213 @@
+#include "bus/jetstream_engine.h"
+
+#include <charconv>
+#include <span>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
+
+#include <ringfence/record.h>
+
+#include "bus/jetstream_config.h"
+#include "bus/subjects.h"
+#include "log.h"
+
+namespace ringfence {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kNoStream = 10059;   // JetStream's err_code
+constexpr int kNameTaken = 10058;  // another server was faster
+constexpr std::string_view kWho = "stream";
+
+std::optional<std::uint64_t> number_of(std::optional<std::string_view> text) {
+  std::uint64_t value = 0;
+  if (!text) return std::nullopt;
+  const auto [stop, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || stop != text->data() + text->size()) return std::nullopt;
+  return value;
+}
+
+// What was published, or nothing: then it was not one of us.
+std::optional<BusRecord> record_of(std::string_view data) {
+  const auto bytes = std::as_bytes(std::span(data.data(), data.size()));
+  if (!check_record(bytes)) return std::nullopt;
+  const RecordView record = view_record(bytes.data());
+  return BusRecord{0, 0, record.time_us, record.type, record.payload};
+}
+
+}  // namespace
+
+std::shared_ptr<JetStreamEngine> JetStreamEngine::create(NatsService& nats, const StreamSettings& settings) {
+  std::shared_ptr<JetStreamEngine> engine(new JetStreamEngine(nats, settings));
+  nats.watch_state([weak = std::weak_ptr(engine)](NatsState, NatsState to) {
+    if (const auto its = weak.lock()) its->on_state(to);
+  });
+  return engine;
+}
+
+JetStreamEngine::JetStreamEngine(NatsService& nats, const StreamSettings& settings)
+    : nats_(nats),
+      settings_(settings),
+      prefix_(nats.options().prefix),
+      stream_(stream_name(prefix_)),
+      channel_records_max_(settings.channel_records_max),
+      retry_(std::make_unique<boost::asio::steady_timer>(nats.executor())) {}
+
+void JetStreamEngine::attach(std::shared_ptr<Sink> sink) { sink_ = std::move(sink); }
+
+void JetStreamEngine::post(std::function<void()> work) { boost::asio::post(nats_.executor(), std::move(work)); }
+
+std::string JetStreamEngine::in_subject(std::string_view channel) const {
+  return prefix_ + ".stream.in." + channel_token(channel);
+}
+
+Result<void> JetStreamEngine::publish(std::string_view channel, std::int64_t time_us, std::string_view type,
+                                      std::string_view payload, PublishDone done) {
+  NatsOutgoing message;
+  message.subject = in_subject(channel);
+  message.data.resize(record_stride_bytes(type.size(), payload.size()));
+  encode_record(reinterpret_cast<std::byte*>(message.data.data()), 1, time_us, type, payload);
+  return nats_.publish_acked(std::move(message), [done = std::move(done)](const NatsAck& ack) { done(ack.seq); });
+}
+
+// --- The engine's thread
+
+void JetStreamEngine::on_state(NatsState to) {
+  const bool connected = to == NatsState::connected || to == NatsState::degraded;
+  if (std::exchange(connected_, connected) == connected) return;
+  if (connected) return look_for_stream();
+  retry_->cancel();
+  if (std::exchange(checked_, false) && sink_) sink_->on_disconnected();
+}
+
+void JetStreamEngine::look_for_stream() {
+  const auto asked = nats_.request({.subject = "$JS.API.STREAM.INFO." + stream_, .data = {}},
+                                   [self = weak_from_this()](const NatsAnswer& answer) {
+                                     const auto engine = self.lock();
+                                     if (!engine || !engine->connected_) return;
+                                     if (!answer.result) {
+                                       return engine->wrong(answer.result.error() == Error::broker_unavailable
+                                                                ? "the broker has no JetStream; start it with -js, or "
+                                                                  "use --nats-mode core"
+                                                                : "JetStream does not answer");
+                                     }
+                                     engine->take_stream(answer.message->data());
+                                   });
+  if (!asked) wrong("JetStream could not be asked");
+}
+
+void JetStreamEngine::make_stream() {
+  const auto asked = nats_.request(
+      {.subject = "$JS.API.STREAM.CREATE." + stream_, .data = stream_config(stream_, prefix_, settings_)},
+      [self = weak_from_this()](const NatsAnswer& answer) {
+        const auto engine = self.lock();
+        if (!engine || !engine->connected_) return;
+        if (!answer.result) return engine->wrong("JetStream does not answer");
+        const auto body = Json::parse(answer.message->data(), nullptr, false);
+        const auto code = error_code_of(body);
+        if (code == kNameTaken) return engine->look_for_stream();
+        if (code != 0)
+          return engine->wrong("the stream " + engine->stream_ + " cannot be made: " + error_text_of(body));
+        logger("bus")->info("made the stream {}", engine->stream_);
+        engine->look_for_stream();
+      });
+  if (!asked) wrong("JetStream could not be asked");
+}
+
+void JetStreamEngine::take_stream(std::string_view text) {
+  const auto info = Json::parse(text, nullptr, false);
+  const auto code = error_code_of(info);
+  if (code == kNoStream) return make_stream();
+  if (code != 0) return wrong("JetStream: " + error_text_of(info));
+  const StreamCheck check = check_stream(info, stream_, prefix_, settings_);
+  if (!check.fault.empty()) return wrong(check.fault);
+  if (!check.differs.empty() && !std::exchange(told_bounds_, true))
+    logger("bus")->warn("the stream {} has other bounds than this server's options: {}; the stream's hold", stream_,
+                        check.differs);
+  channel_records_max_ = check.channel_records_max;
+  nats_.set_degraded(kWho, {});
+  checked_ = true;
+  if (sink_) sink_->on_connected(check.view);
+}
+
+// Told, and looked at again: somebody may mend it.
+void JetStreamEngine::wrong(std::string reason) {
+  nats_.set_degraded(kWho, std::move(reason));
+  retry_->expires_after(kRetry);
+  retry_->async_wait([self = weak_from_this()](const boost::system::error_code& error) {
+    const auto engine = self.lock();
+    if (!error && engine && engine->connected_ && !engine->checked_) engine->look_for_stream();
+  });
+}
+
+Result<void> JetStreamEngine::follow(std::string_view channel) {
+  const std::string name(channel);
+  if (followed_.contains(name)) return {};
+  auto made = nats_.subscribe(
+      prefix_ + ".stream.out." + channel_token(channel),
+      [self = weak_from_this(), name](NatsMessage& message) {
+        if (const auto engine = self.lock()) engine->on_message(name, message);
+      },
+      kWho);
+  if (!made) return made.error();
+  followed_.emplace(name, std::move(made).value());
+  return {};
+}
+
+void JetStreamEngine::unfollow(std::string_view channel) { followed_.erase(std::string(channel)); }
+
+void JetStreamEngine::on_message(const std::string& channel, NatsMessage& message) {
+  const auto seq = number_of(message.header("Nats-Sequence"));
+  const auto prev = number_of(message.header("Nats-Last-Sequence"));
+  auto record = record_of(message.data());
+  if (!seq || !prev || *seq == 0 || *seq > kSeqMax || !record) {
+    logger("bus")->debug("{}: a message that is no record was skipped", message.subject());
+    return;
+  }
+  record->seq = *seq;
+  record->prev_seq = *prev;
+  if (sink_) sink_->on_record(channel, *record);
+}
+
+Result<void> JetStreamEngine::next(std::string_view channel, std::uint64_t from, Next answered) {
+  if (!checked_) return Error::broker_unavailable;
+  const Json ask{{"next_by_subj", in_subject(channel)}, {"seq", from}};
+  return nats_.request(
+      {.subject = "$JS.API.DIRECT.GET." + stream_, .data = ask.dump()},
+      [self = weak_from_this(), name = std::string(channel), answered = std::move(answered)](const NatsAnswer& answer) {
+        if (!answer.result) return answered(answer.result.error());
+        const NatsMessage& message = *answer.message;
+        if (const auto status = message.header("Status")) {
+          if (*status == "404") return answered(static_cast<const BusRecord*>(nullptr));
+          return answered(Error::broker_refused);
+        }
+        const auto seq = number_of(message.header("Nats-Sequence"));
+        if (!seq) return answered(Error::broker_refused);
+        auto record = record_of(message.data());
+        if (!record) {  // not one of ours: behind it
+          const auto engine = self.lock();
+          if (!engine || !engine->next(name, *seq + 1, answered)) answered(Error::broker_unavailable);
+          return;
+        }
+        record->seq = *seq;
+        answered(&*record);
+      });
+}
+
+Result<void> JetStreamEngine::look(std::string_view channel, Looked answered) {
+  if (!checked_) return Error::broker_unavailable;
+  const std::string subject = in_subject(channel);
+  return nats_.request({.subject = "$JS.API.STREAM.INFO." + stream_, .data = Json{{"subjects_filter", subject}}.dump()},
+                       [subject, answered = std::move(answered)](const NatsAnswer& answer) {
+                         if (!answer.result) return answered(answer.result.error());
+                         const auto info = Json::parse(answer.message->data(), nullptr, false);
+                         const auto view = stream_view(info, subject);
+                         if (!view) return answered(Error::broker_refused);
+                         answered(*view);
+                       });
+}
+
+}  // namespace ringfence

@@ -1,0 +1,80 @@
+// JetStreamEngine: the engine of a StreamBridge that is a JetStream stream.
+//
+// The stream takes <prefix>.stream.in.> and publishes each message again on <prefix>.stream.out.>, with its number and the
+// number of the one before it on its subject. A followed channel is one plain subscription to the latter; a filling asks
+// for one record after another by direct get. A message's data is a record as record.h makes it, with a seq of 1.
+// Whoever comes first makes the stream, from the limits of its options; who finds one checks it. A bound that differs is
+// taken as it is, and told once in the log; what the order rests on must be as it is here, or nothing is served from it.
+// Owns     a subscription for each followed channel.
+// Threads  see BusEngine; the engine's thread is that of the NatsService. stats, reason: any.
+// Bounds   those of the NatsService: --nats-subscriptions, --nats-requests, --nats-pending.
+// Errors   as NatsService: publish broker_timeout where it is not known whether the stream took it. What is wrong with the
+//          stream is a reason for NatsService to be degraded, and is looked at again every kRetryMs.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "bus/bus.h"
+#include "bus/nats_service.h"
+
+namespace ringfence {
+
+struct StreamSettings {
+  std::uint64_t channel_records_max = 1'000;
+  std::uint64_t bytes_max = 1ull << 30;
+  std::uint64_t age_max_s = 86'400;
+  std::string storage = "file";  // or memory
+  std::uint32_t replicas = 1;
+};
+
+class JetStreamEngine final : public BusEngine, public std::enable_shared_from_this<JetStreamEngine> {
+ public:
+  static constexpr std::chrono::milliseconds kRetry{1'000};
+
+  // The service outlives it. Before its start().
+  static std::shared_ptr<JetStreamEngine> create(NatsService& nats, const StreamSettings& settings);
+  // From here the sink is called. Before the start of the service.
+  void attach(std::shared_ptr<Sink> sink);
+
+  void post(std::function<void()> work) override;
+  Result<void> publish(std::string_view channel, std::int64_t time_us, std::string_view type, std::string_view payload,
+                       PublishDone done) override;
+  Result<void> follow(std::string_view channel) override;
+  void unfollow(std::string_view channel) override;
+  Result<void> next(std::string_view channel, std::uint64_t from, Next answered) override;
+  Result<void> look(std::string_view channel, Looked answered) override;
+  std::uint64_t channel_records_max() const noexcept override { return channel_records_max_; }
+
+  const std::string& stream() const noexcept { return stream_; }
+
+ private:
+  JetStreamEngine(NatsService& nats, const StreamSettings& settings);
+
+  void on_state(NatsState to);
+  void look_for_stream();
+  void make_stream();
+  void take_stream(std::string_view info);
+  void wrong(std::string reason);
+  void on_message(const std::string& channel, NatsMessage& message);
+  std::string in_subject(std::string_view channel) const;
+
+  NatsService& nats_;
+  const StreamSettings settings_;
+  const std::string prefix_;
+  const std::string stream_;
+  std::shared_ptr<Sink> sink_;
+  std::unordered_map<std::string, NatsSubscription> followed_;
+  std::atomic<std::uint64_t> channel_records_max_;
+  std::unique_ptr<boost::asio::steady_timer> retry_;
+  bool connected_ = false;
+  bool checked_ = false;  // the stream, on this connection
+  bool told_bounds_ = false;
+};
+
+}  // namespace ringfence

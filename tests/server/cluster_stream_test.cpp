@@ -1,0 +1,379 @@
+// Several servers on one JetStream stream: the same records under the same numbers, whatever fails in between.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "support/catch.h"
+#include "support/cluster.h"
+#include "support/server_process.h"
+
+using namespace ringfence;
+using namespace ringfence::test;
+
+namespace {
+
+struct Broker : NatsBroker {
+  Broker() : NatsBroker({}, true) {}
+};
+
+Json after(const Json& epoch, std::uint64_t seq) { return {{"epoch", epoch}, {"seq", seq}}; }
+
+// By the client, and what it was told.
+Json publish(WsClient& client, const std::string& channel, const std::string& data, int id = 1) {
+  client.send(R"({"op":"publish","id":)" + std::to_string(id) + R"(,"channel":")" + channel + R"(","data":)" + data +
+              "}");
+  for (;;) {
+    const auto message = client.read();
+    if (!message.json.is_null() && message.json.value("id", 0) == id) return message.json;
+  }
+}
+
+Json health(std::uint16_t port) { return Json::parse(HttpClient(port).get("/v1/health").body()); }
+
+std::string post(std::uint16_t port, const std::string& path, const std::string& body) {
+  HttpClient client(port);
+  client.send("POST " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n" + body);
+  return client.read().body();
+}
+
+// Each once, in order, each behind the one before it.
+void check_chain(const std::vector<WsClient::Event>& events) {
+  for (std::size_t i = 1; i < events.size(); ++i) {
+    REQUIRE(events[i].seq > events[i - 1].seq);
+    REQUIRE(events[i].prev_seq == events[i - 1].seq);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("JetStream: all servers give the same records under the same numbers, whoever publishes", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream");
+  ClusterServer b(broker, "jetstream");
+  const std::string protocol = GENERATE(std::string("ringfence.v1"), std::string("ringfence.v1.json"));
+  WsClient on_a(a.server.port(), protocol);
+  WsClient on_b(b.server.port(), protocol);
+  const Json told_a = on_a.subscribe("room.1");
+  const Json told_b = on_b.subscribe("room.1");
+  CHECK(told_a["epoch"] == told_b["epoch"]);
+  constexpr int kEach = 200;
+  std::thread other([&] {
+    for (int i = 0; i < kEach; ++i) (void)b.server.publish("room.1", "message", std::to_string(1000 + i));
+  });
+  for (int i = 0; i < kEach; ++i) {
+    (void)a.server.publish("room.1", "message", std::to_string(i));
+    (void)a.server.publish("elsewhere", "message", "0");
+  }
+  other.join();
+  const auto events_a = on_a.events(2 * kEach);
+  const auto events_b = on_b.events(2 * kEach);
+  check_chain(events_a);
+  check_chain(events_b);
+  int next_a = 0, next_b = 1000;
+  for (std::size_t i = 0; i < events_a.size(); ++i) {
+    REQUIRE(events_a[i].seq == events_b[i].seq);
+    REQUIRE(events_a[i].data == events_b[i].data);
+    const int data = std::stoi(events_a[i].data);
+    REQUIRE(data == (data < 1000 ? next_a++ : next_b++));  // one publisher's keep their order
+  }
+}
+
+TEST_CASE("JetStream: a resume on another server misses nothing, at every cut point", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream");
+  WsClient first(a.server.port());
+  const Json told = first.subscribe("room");
+  for (int i = 0; i < 20; ++i) {
+    a.publish("room", std::to_string(i));
+    a.publish("other", "0");
+  }
+  const auto events = first.events(20);
+  ClusterServer late(broker, "jetstream");  // it was not there when they were published
+  for (std::size_t cut = 0; cut <= events.size(); ++cut) {
+    WsClient client(late.server.port());
+    const std::uint64_t seq = cut == 0 ? 0 : events[cut - 1].seq;
+    const Json resumed = client.subscribe("room", {{"after", after(told["epoch"], seq)}});
+    REQUIRE(resumed["recovered"] == true);
+    REQUIRE(resumed["missed"] == 0);
+    if (cut == events.size()) break;
+    const auto rest = client.events(events.size() - cut);
+    check_chain(rest);
+    REQUIRE(rest.front().prev_seq == seq);
+    REQUIRE(rest.front().data == events[cut].data);
+  }
+  const Json page = Json::parse(HttpClient(late.server.port()).get("/v1/history?channel=room&limit=3").body());
+  CHECK(page["events"].size() == 3);
+  CHECK(page["events"][0]["seq"] == events[0].seq);
+}
+
+TEST_CASE("JetStream: a client's publish is answered with the number of the stream", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream");
+  WsClient client(a.server.port());
+  client.subscribe("room");
+  for (int i = 1; i <= 100; ++i)
+    client.send(R"({"op":"publish","id":)" + std::to_string(i) + R"(,"channel":"room","data":)" + std::to_string(i) +
+                "}");
+  std::vector<WsClient::Event> events;
+  std::map<int, std::uint64_t> told;
+  while (events.size() < 100 || told.size() < 100) {
+    auto message = client.read();
+    if (!message.json.is_null()) {
+      REQUIRE(message.json["op"] == "ok");
+      told[message.json["id"].get<int>()] = message.json["seq"].get<std::uint64_t>();
+    }
+    for (auto& event : message.events) events.push_back(std::move(event));
+  }
+  for (const auto& event : events) REQUIRE(told[std::stoi(event.data)] == event.seq);
+  const Json answer = Json::parse(post(a.server.port(), "/v1/publish",
+                                       R"([{"channel":"room","data":1},{"channel":"room","data":2},{"channel":""}])"));
+  CHECK(answer["published"] == 2);
+  CHECK(answer["results"][1]["seq"] == 102);
+}
+
+TEST_CASE("JetStream: a broker that is killed and comes back loses nothing that was acknowledged", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream");
+  ClusterServer b(broker, "jetstream");
+  WsClient reader(b.server.port());
+  const Json told = reader.subscribe("room");
+  WsClient publisher(a.server.port());
+  std::vector<std::uint64_t> acknowledged;
+  int refused = 0;
+  const auto publish_some = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const Json answer = publish(publisher, "room", std::to_string(acknowledged.size()));
+      if (answer["op"] == "ok")
+        acknowledged.push_back(answer["seq"].get<std::uint64_t>());
+      else
+        ++refused;
+    }
+  };
+  publish_some(20);
+  broker.kill();
+  REQUIRE(a.eventually([&](const HubStats&) { return a.server.nats()->state() != NatsState::connected; }));
+  CHECK(health(a.server.port())["status"] == "degraded");
+  broker.start();
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  REQUIRE(b.eventually_nats(NatsState::connected));
+  CHECK(health(a.server.port())["status"] == "healthy");
+  publish_some(20);
+  REQUIRE(acknowledged.size() >= 20);
+  std::vector<WsClient::Event> events;
+  while (events.empty() || events.back().seq < acknowledged.back())
+    for (auto& event : reader.read().events) events.push_back(std::move(event));
+  check_chain(events);
+  for (const std::uint64_t seq : acknowledged)
+    REQUIRE(std::any_of(events.begin(), events.end(), [seq](const auto& event) { return event.seq == seq; }));
+  // And who resumes on the other gets the same.
+  WsClient again(a.server.port());
+  CHECK(again.subscribe("room", {{"after", after(told["epoch"], events.front().seq)}})["recovered"] == true);
+}
+
+TEST_CASE("JetStream: clients of a server that is killed go on at another, all complete", "[cluster]") {
+  Broker broker;
+  const std::vector<std::string> joined{"--nats", broker.url(), "--threads", "1"};
+  ServerProcess first(joined);
+  ServerProcess second(joined);
+  constexpr int kClients = 50;
+  constexpr int kRecords = 200;
+  std::vector<std::unique_ptr<WsClient>> clients;
+  Json epoch;
+  for (int i = 0; i < kClients; ++i) {
+    clients.push_back(std::make_unique<WsClient>(first.port()));
+    epoch = clients.back()->subscribe("room")["epoch"];
+  }
+  WsClient publisher(second.port());
+  for (int i = 0; i < kRecords; ++i) REQUIRE(publish(publisher, "room", std::to_string(i))["op"] == "ok");
+  // Each has seen another part when its server goes.
+  std::vector<std::vector<WsClient::Event>> seen(kClients);
+  for (int i = 0; i < kClients; ++i) {
+    while (static_cast<int>(seen[i].size()) < i)
+      for (auto& event : clients[i]->read().events) seen[i].push_back(std::move(event));
+  }
+  first.kill();
+  clients.clear();
+  for (int i = 0; i < kClients; ++i) {
+    WsClient again(second.port());
+    const std::uint64_t seq = seen[i].empty() ? 0 : seen[i].back().seq;
+    const Json resumed = again.subscribe("room", {{"after", after(epoch, seq)}});
+    REQUIRE(resumed["recovered"] == true);
+    if (seen[i].size() < kRecords)
+      for (auto& event : again.events(kRecords - seen[i].size())) seen[i].push_back(std::move(event));
+    REQUIRE(seen[i].size() == kRecords);
+    check_chain(seen[i]);
+    for (int k = 0; k < kRecords; ++k) REQUIRE(seen[i][static_cast<std::size_t>(k)].data == std::to_string(k));
+  }
+}
+
+TEST_CASE("JetStream: while the broker is stopped publishers are told so, and nothing is lost when it goes on",
+          "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) {
+    options.nats.request_timeout_ms = 300;
+    options.nats.ping_interval_ms = 200;
+  });
+  WsClient reader(a.server.port());
+  const Json told = reader.subscribe("room");
+  WsClient publisher(a.server.port());
+  std::vector<std::uint64_t> acknowledged{publish(publisher, "room", "0")["seq"].get<std::uint64_t>()};
+  broker.pause();
+  Json answer;  // it takes a moment until all of its threads have stopped
+  while ((answer = publish(publisher, "room", "1"))["op"] == "ok")
+    acknowledged.push_back(answer["seq"].get<std::uint64_t>());
+  CHECK(answer["code"].get<std::string>().starts_with("broker_"));
+  REQUIRE(a.eventually([&](const HubStats&) { return a.server.nats()->state() != NatsState::connected; }));
+  CHECK(health(a.server.port())["status"] == "degraded");
+  // A client's ping is answered all the same: no thread of ours waits for the broker.
+  WsClient other(a.server.port());
+  other.request({{"op", "ping"}}, "pong");
+  broker.go_on();
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  for (int i = 2; i < 10; ++i) {
+    const Json answer = publish(publisher, "room", std::to_string(i));
+    if (answer["op"] == "ok") acknowledged.push_back(answer["seq"].get<std::uint64_t>());
+  }
+  std::vector<WsClient::Event> events;
+  while (events.empty() || events.back().seq < acknowledged.back())
+    for (auto& event : reader.read().events) events.push_back(std::move(event));
+  check_chain(events);
+  for (const std::uint64_t seq : acknowledged)
+    REQUIRE(std::any_of(events.begin(), events.end(), [seq](const auto& event) { return event.seq == seq; }));
+}
+
+TEST_CASE("JetStream: two servers that start at once agree on one stream", "[cluster]") {
+  for (int round = 0; round < 3; ++round) {
+    Broker broker;
+    Server a(TestServer::options(joining(broker, "jetstream")));
+    Server b(TestServer::options(joining(broker, "jetstream")));
+    std::thread other([&] { b.start(); });
+    a.start();
+    other.join();
+    WsClient on_a(a.port());
+    WsClient on_b(b.port());
+    CHECK(on_a.subscribe("room")["epoch"] == on_b.subscribe("room")["epoch"]);
+    CHECK(a.publish("room", "message", "1").ok());
+    CHECK(on_b.events(1)[0].data == "1");
+    CHECK(Outsider(broker).ask("STREAM.NAMES")["total"] == 1);
+  }
+}
+
+TEST_CASE("JetStream: a stream that is purged leaves readers in peace and latecomers told", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream");
+  WsClient reader(a.server.port());
+  const Json told = reader.subscribe("room");
+  a.publish("room", "1");
+  a.publish("room", "2");
+  reader.events(2);
+  REQUIRE(Outsider(broker).ask("STREAM.PURGE.ringfence")["success"] == true);
+  a.publish("room", "3");
+  const auto event = reader.events(1)[0];
+  CHECK(event.data == "3");
+  CHECK(event.prev_seq == 2);
+  ClusterServer late(broker, "jetstream");
+  WsClient from_1(late.server.port());
+  const Json resumed = from_1.subscribe("room", {{"after", after(told["epoch"], 1)}});
+  CHECK(resumed["recovered"] == false);
+  CHECK(resumed["missed"].is_null());
+  WsClient from_2(late.server.port());
+  CHECK(from_2.subscribe("room", {{"after", after(told["epoch"], 2)}})["recovered"] == true);
+  CHECK(from_2.events(1)[0].data == "3");
+}
+
+TEST_CASE("JetStream: a stream whose bounds shrink under us is told to who comes too late", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream");
+  WsClient reader(a.server.port());
+  const Json told = reader.subscribe("room");
+  for (int i = 1; i <= 10; ++i) a.publish("room", std::to_string(i));
+  reader.events(10);
+  Outsider outsider(broker);
+  Json config = outsider.ask("STREAM.INFO.ringfence")["config"];
+  config["max_msgs_per_subject"] = 3;
+  REQUIRE_FALSE(outsider.ask("STREAM.UPDATE.ringfence", config).contains("error"));
+  ClusterServer late(broker, "jetstream");
+  WsClient from_5(late.server.port());
+  const Json resumed = from_5.subscribe("room", {{"after", after(told["epoch"], 5)}});
+  CHECK(resumed["recovered"] == false);
+  CHECK(resumed["missed"].is_null());
+  CHECK(from_5.events(3)[0].data == "8");
+  WsClient from_7(late.server.port());
+  CHECK(from_7.subscribe("room", {{"after", after(told["epoch"], 7)}})["recovered"] == true);
+}
+
+TEST_CASE("JetStream: a stream that is made anew begins another epoch", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream");
+  WsClient reader(a.server.port());
+  const Json told = reader.subscribe("room");
+  a.publish("room", "1");
+  reader.events(1);
+  REQUIRE(Outsider(broker).ask("STREAM.DELETE.ringfence")["success"] == true);
+  broker.kill();  // so that the server looks again
+  broker.start();
+  CHECK(reader.expect("closing")["reason"] == "stream_replaced");
+  CHECK(reader.read_close() == 1012);
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  WsClient again(a.server.port());
+  const Json resumed = again.subscribe("room", {{"after", after(told["epoch"], 1)}});
+  CHECK(resumed["epoch"] != told["epoch"]);
+  CHECK(resumed["recovered"] == false);
+  CHECK(resumed["missed"].is_null());
+  const auto seq = a.server.publish("room", "message", "\"new\"");
+  INFO((seq.ok() ? "" : error_code(seq.error())));
+  REQUIRE(seq.ok());
+  CHECK(again.events(1)[0].seq == *seq);
+}
+
+TEST_CASE("JetStream: a stream with other settings is told in one line, and served once it is as it must be",
+          "[cluster]") {
+  Broker broker;
+  Outsider outsider(broker);
+  REQUIRE_FALSE(outsider
+                    .ask("STREAM.CREATE.ringfence", {{"name", "ringfence"},
+                                                     {"subjects", {"ringfence.stream.in.>"}},
+                                                     {"retention", "limits"},
+                                                     {"storage", "file"},
+                                                     {"max_consumers", -1}})
+                    .contains("error"));
+  ClusterServer a(broker, "jetstream", [](Options& options) { options.nats.ready_ms = 200; });
+  REQUIRE(a.eventually_nats(NatsState::degraded));
+  CHECK(a.server.nats()->reason().find("exists with other settings (republish)") != std::string::npos);
+  WsClient client(a.server.port());
+  CHECK(client.error_of(R"({"op":"subscribe","channel":"room"})") == "broker_unavailable");
+  REQUIRE(outsider.ask("STREAM.DELETE.ringfence")["success"] == true);
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  client.subscribe("room");
+  a.publish("room", "1");
+  CHECK(client.events(1)[0].data == "1");
+}
+
+TEST_CASE("JetStream: a broker without it is told in one line", "[cluster]") {
+  NatsBroker broker;
+  ClusterServer a(broker, "jetstream");
+  REQUIRE(a.eventually_nats(NatsState::degraded));
+  CHECK(a.server.nats()->reason().find("--nats-mode core") != std::string::npos);
+}
+
+TEST_CASE("JetStream leaves no subscription at the broker of channels that were left", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) {
+    options.nats.interest_ms = 1;
+    options.limits.sweep_ms = 10;
+    options.limits.channel_idle_ms = 1;
+  });
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  WsClient(a.server.port()).subscribe("warm");
+  const auto count = [&] { return broker.look("/subsz")["num_subscriptions"].get<int>(); };
+  REQUIRE(a.eventually([&](const HubStats& stats) { return stats.channels == 0; }));
+  REQUIRE(subscribed(broker, "ringfence.stream.out.warm", 0));
+  const int before = count();
+  for (int round = 0; round < 20; ++round) {
+    WsClient client(a.server.port());
+    for (int i = 0; i < 100; ++i) client.subscribe(numbered(numbered("c", round) + ":", i));
+  }
+  CHECK(a.eventually([&](const HubStats& stats) { return stats.channels == 0 && count() == before; }));
+}

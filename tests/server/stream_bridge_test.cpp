@@ -1,0 +1,470 @@
+// StreamBridge: many servers hold the same records, whatever the way to them loses, repeats or swaps. The engine is a fake.
+#include "bus/stream_bridge.h"
+
+#include "realtime/clock.h"
+#include "realtime/hub.h"
+#include "support/catch.h"
+#include "support/fake_engine.h"
+#include "support/random.h"
+
+using namespace ringfence;
+using namespace ringfence::test;
+
+namespace {
+
+// A hub on the fake, and one who reads a channel as a session does.
+struct Node {
+  explicit Node(FakeEngine& its_engine, const std::function<void(Limits&)>& change = {},
+                StreamBridge::Settings settings = {})
+      : engine(its_engine), hub(limits(change), ledger, 1) {
+    bridge = StreamBridge::create(hub, ledger, engine, settings);
+    hub.attach_bus(*bridge);
+  }
+  ~Node() { bridge->stop(); }
+
+  static Limits limits(const std::function<void(Limits&)>& change) {
+    Limits limits;
+    limits.channels_max = 200;
+    if (change) change(limits);
+    return limits;
+  }
+  void connect() {
+    engine.connect(*bridge);
+    engine.run();
+  }
+  ChannelPtr channel(std::string_view name) { return hub.find_or_create(name).value(); }
+  // Somebody reads it.
+  void want(std::string_view name, bool reads = true) {
+    const ChannelPtr its = channel(name);
+    {
+      const std::lock_guard lock(its->mutex);
+      its->interested_shards = reads ? 1 : 0;
+      its->used_at_ms = steady_ms();
+    }
+    if (reads) hub.wanted(its);
+  }
+  // As the shard does, which there is none of here: it lets go of the channels it was told of.
+  void flush() {
+    std::vector<ChannelPtr> taken;
+    hub.inbox(0).take(taken);
+    for (const ChannelPtr& its : taken) its->take_mark(0);
+  }
+  std::optional<Result<void>> ready;
+  void ask(std::string_view name, std::uint64_t seq = 0) {
+    ready.reset();
+    hub.when_ready(channel(name), seq, [this](Result<void> result) { ready = result; });
+  }
+  std::vector<std::string> payloads(std::string_view name) {
+    std::vector<std::string> all;
+    History& history = channel(name)->history;
+    history.visit(history.first_position(), history.size(),
+                  [&](const RecordView& record) { all.emplace_back(record.payload); });
+    return all;
+  }
+  Result<StartPoint> resume(std::string_view name, std::uint64_t seq, std::string epoch = {}) {
+    const ChannelPtr its = channel(name);
+    if (epoch.empty()) epoch = its->epoch();
+    return its->start(ResumePoint{epoch, seq}, std::nullopt);
+  }
+
+  FakeEngine& engine;
+  Ledger ledger;
+  Hub hub;
+  std::shared_ptr<StreamBridge> bridge;
+};
+
+using Texts = std::vector<std::string>;
+
+std::string numbered(std::string name, std::uint64_t number) {
+  name += std::to_string(number);
+  return name;
+}
+
+}  // namespace
+
+TEST_CASE("StreamBridge: a publish is answered by the engine, and comes back with its number", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("other", "\"x\"");
+  std::optional<Result<std::uint64_t>> seq;
+  REQUIRE(node.hub.publish_later("room", "t", "1", [&](Result<std::uint64_t> told) { seq = told; }).ok());
+  CHECK_FALSE(seq.has_value());
+  CHECK(node.payloads("room").empty());  // not before it has a number
+  engine.run();
+  REQUIRE(seq.has_value());
+  CHECK(seq->value() == 2);
+  CHECK(node.payloads("room") == Texts{"1"});
+  CHECK(node.channel("room")->history.first_seq() == 2);
+  CHECK(node.hub.stats().published == 1);
+}
+
+TEST_CASE("StreamBridge refuses what the hub would refuse, and what cannot be sent", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine, [](Limits& limits) { limits.history_bytes_max = 4096; });
+  const auto never = [](Result<std::uint64_t>) { FAIL("called"); };
+  CHECK(node.hub.publish_later("room", "t", "1", never).error() == Error::broker_unavailable);
+  node.connect();
+  CHECK(node.hub.publish_later("a b", "t", "1", never).error() == Error::bad_channel);
+  CHECK(node.hub.publish_later("room", "", "1", never).error() == Error::bad_type);
+  CHECK(node.hub.publish_later("room", "t", std::string(5000, '1'), never).error() == Error::record_too_large);
+  CHECK(node.hub.stats().refused[static_cast<std::size_t>(Error::broker_unavailable)] == 1);
+}
+
+TEST_CASE("StreamBridge gives two servers the same records, numbers and epoch", "[stream_bridge]") {
+  FakeEngine engine;
+  engine.store("room", "1");
+  engine.store("other", "0");
+  engine.store("room", "2");
+  Node late(engine);
+  late.connect();
+  CHECK(late.channel("room")->behind);
+  late.ask("room");
+  CHECK_FALSE(late.ready.has_value());
+  engine.run();
+  REQUIRE(late.ready.has_value());
+  CHECK(late.ready->ok());
+  CHECK_FALSE(late.channel("room")->behind);
+  CHECK(late.payloads("room") == Texts{"1", "2"});
+  const auto all = late.resume("room", 0);
+  CHECK(all->recovered);
+  CHECK(all->missed == 0);
+  CHECK(late.resume("room", 1)->recovered);
+  CHECK(late.channel("room")->epoch() == "25");  // 77
+  CHECK(late.channel("room")->history.read(1, 4096).prev_seq == 1);
+}
+
+TEST_CASE("StreamBridge skips what comes twice, and fills what was lost on the way", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.store("room", "2");
+  engine.repeat_deliveries();
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"1", "2"});
+  CHECK(node.bridge->stats().duplicates == 2);
+  engine.store("room", "3");
+  engine.store("room", "4");
+  engine.lose_deliveries();
+  engine.store("room", "5");
+  engine.run(false);
+  CHECK(node.payloads("room") == Texts{"1", "2"});  // 5 waits for those before it
+  engine.store("room", "6");                        // and so does what comes meanwhile
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"1", "2", "3", "4", "5", "6"});
+  CHECK(node.bridge->stats().holes == 1);
+  CHECK(node.bridge->stats().losses == 0);
+  CHECK_FALSE(node.channel("room")->history.holes_behind(0));
+}
+
+TEST_CASE("StreamBridge tells exactly where records are missing that the stream has lost", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.run();
+  engine.disconnect();
+  engine.run();
+  engine.store("room", "2");
+  engine.store("room", "3");
+  engine.evict_through(3);
+  engine.store("room", "4");
+  node.connect();
+  CHECK(node.payloads("room") == Texts{"1", "4"});
+  CHECK(node.bridge->stats().losses == 1);
+  const ChannelPtr room = node.channel("room");
+  const auto gap = room->gap(1, room->history.lower_bound(2));
+  REQUIRE(gap.has_value());
+  CHECK(gap->from == 2);
+  CHECK(gap->to == 3);
+  CHECK_FALSE(gap->known);
+  CHECK_FALSE(node.resume("room", 1)->recovered);
+  CHECK(node.resume("room", 3)->recovered);
+}
+
+TEST_CASE("StreamBridge is not alarmed by bounds of the stream that took what it has", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.run();
+  engine.evict_through(1);  // all that was in the stream: the next one says that none was before it
+  engine.store("room", "2");
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"1", "2"});
+  CHECK(node.bridge->stats().losses == 0);
+  CHECK(node.resume("room", 1)->recovered);
+}
+
+TEST_CASE("StreamBridge looks at every channel again after a connection was lost", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  node.connect();
+  node.want("room");
+  node.want("quiet");
+  engine.run();
+  engine.store("room", "1");
+  engine.store("quiet", "a");
+  engine.run();
+  engine.disconnect();
+  engine.run();
+  engine.store("room", "2");
+  engine.store("quiet", "b");  // no later record would show that this one is missing
+  node.connect();
+  CHECK(node.payloads("room") == Texts{"1", "2"});
+  CHECK(node.payloads("quiet") == Texts{"a", "b"});
+}
+
+TEST_CASE("StreamBridge tells a late server what it cannot know", "[stream_bridge]") {
+  FakeEngine engine(3);  // records a channel
+  for (int i = 1; i <= 5; ++i) engine.store("full", std::to_string(i));
+  engine.store("some", "1");
+  engine.store("some", "2");
+  Node node(engine, [](Limits& limits) { limits.history_records_max = 3; });
+  node.connect();
+  node.ask("full");
+  node.ask("some");
+  engine.run();
+  CHECK(node.payloads("full") == Texts{"3", "4", "5"});
+  CHECK(node.resume("full", 2)->recovered);  // 3 follows it
+  CHECK_FALSE(node.resume("full", 1)->recovered);
+  CHECK_FALSE(node.resume("full", 1)->missed.has_value());
+  CHECK_FALSE(node.resume("full", 0)->recovered);
+  // Not full and of a stream that still begins behind 2, which has left by another channel's bound alone.
+  CHECK_FALSE(node.resume("some", 1)->recovered);
+  CHECK(node.resume("some", 2)->recovered);
+}
+
+TEST_CASE("StreamBridge lets a reader wait who has seen more elsewhere", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.store("room", "2");
+  engine.lose_deliveries();  // still on their way to this server
+  node.ask("room", 2);
+  engine.run();
+  REQUIRE(node.ready.has_value());
+  CHECK(node.ready->ok());
+  CHECK(node.resume("room", 2)->recovered);
+  node.ask("room", 99);  // there is no such record
+  engine.run();
+  REQUIRE(node.ready.has_value());
+  CHECK(node.ready->ok());
+  CHECK(node.resume("room", 99).error() == Error::seq_in_future);
+}
+
+TEST_CASE("StreamBridge does not let a reader wait for ever", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  node.ask("room");
+  engine.run();
+  node.bridge->sweep(steady_ms() + 4'000);
+  engine.run();
+  CHECK_FALSE(node.ready.has_value());
+  node.bridge->sweep(steady_ms() + 6'000);
+  engine.run();
+  REQUIRE(node.ready.has_value());
+  CHECK(node.ready->error() == Error::broker_unavailable);
+}
+
+TEST_CASE("StreamBridge tries a filling again that got no answer", "[stream_bridge]") {
+  FakeEngine engine;
+  engine.store("room", "1");
+  Node node(engine);
+  node.connect();
+  engine.fail_answers = true;
+  node.ask("room");
+  engine.run();
+  CHECK_FALSE(node.ready.has_value());
+  engine.fail_answers = false;
+  node.bridge->sweep(steady_ms() + 1'000);
+  engine.run();
+  REQUIRE(node.ready.has_value());
+  CHECK(node.payloads("room") == Texts{"1"});
+}
+
+TEST_CASE("StreamBridge follows a channel while somebody reads it, and a while longer", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  node.connect();
+  node.want("room");
+  engine.run();
+  CHECK(engine.followed().size() == 1);
+  engine.store("room", "1");
+  engine.run();
+  node.bridge->sweep(steady_ms() + 60'000);
+  engine.run();
+  CHECK(engine.followed().size() == 1);  // it is read
+  node.want("room", false);
+  node.bridge->sweep(steady_ms() + 4'000);
+  engine.run();
+  CHECK(engine.followed().size() == 1);
+  node.bridge->sweep(steady_ms() + 6'000);
+  engine.run();
+  CHECK(engine.followed().empty());
+  CHECK(node.channel("room")->behind);
+  engine.store("room", "2");
+  engine.run();
+  node.ask("room");
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"1", "2"});
+}
+
+TEST_CASE("StreamBridge leaves nothing behind of 1,000 channels joined and left", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine, [](Limits& limits) {
+    limits.channels_max = 50;
+    limits.channel_idle_ms = 1;
+  });
+  node.connect();
+  for (int i = 0; i < 1'000; ++i) {
+    const std::string name = numbered("c", i);
+    engine.store(name, "1");
+    node.want(name);
+    engine.run();
+    CHECK(node.payloads(name) == Texts{"1"});
+    node.want(name, false);
+    if (i % 40 != 39) continue;
+    node.bridge->sweep(steady_ms() + 6'000);
+    engine.run();
+    CHECK(engine.followed().empty());
+    node.flush();
+    while (node.hub.stats().channels > 0) node.hub.sweep_channels(0, 4096);
+    engine.run();
+  }
+  CHECK(node.bridge->stats().followed == 0);
+  for (const LedgerRow& row : node.ledger.rows())
+    if (row.name == "bus channels" || row.name == "bus records") CHECK(row.used_bytes == 0);
+}
+
+TEST_CASE("StreamBridge begins another epoch when the stream was made anew", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  int told = 0;
+  node.hub.on_stream_epoch([&] { ++told; });
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.run();
+  CHECK(told == 0);
+  engine.disconnect();
+  engine.run();
+  engine.make_anew();
+  node.connect();
+  CHECK(told == 1);
+  CHECK(node.channel("room")->epoch() == "26");
+  CHECK(node.channel("room")->history.empty());
+  engine.store("room", "new");
+  node.ask("room");
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"new"});
+  CHECK_FALSE(node.resume("room", 1, "25")->missed.has_value());
+}
+
+TEST_CASE("StreamBridge takes no number twice from a stream that has lost its end", "[stream_bridge]") {
+  FakeEngine engine;
+  Node node(engine);
+  int told = 0;
+  node.hub.on_stream_epoch([&] { ++told; });
+  node.connect();
+  node.want("room");
+  engine.run();
+  for (int i = 1; i <= 3; ++i) engine.store("room", std::to_string(i));
+  engine.run();
+  engine.disconnect();
+  engine.run();
+  engine.cut_to(1);  // as after a power cut
+  engine.store("room", "two");
+  node.connect();
+  CHECK(told == 1);
+  CHECK(node.channel("room")->epoch() != "25");
+  node.ask("room");
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"1", "two"});
+}
+
+TEST_CASE("StreamBridge fills what it had no room to hold", "[stream_bridge]") {
+  FakeEngine engine;
+  StreamBridge::Settings settings;
+  settings.held_bytes_max = 1'000;
+  Node node(engine, {}, settings);
+  node.connect();
+  node.want("room");
+  engine.run(false);  // the filling has no answer yet
+  Texts all;
+  for (int i = 0; i < 100; ++i) {
+    all.push_back(std::to_string(1000 + i));
+    engine.store("room", all.back());
+  }
+  engine.run(false);
+  CHECK(node.bridge->stats().held_dropped > 0);
+  engine.run();
+  CHECK(node.payloads("room") == all);
+  for (const LedgerRow& row : node.ledger.rows()) {
+    if (row.name != "bus records") continue;
+    CHECK(row.used_bytes == 0);
+    CHECK(row.high_water_mark_bytes <= 1'000);
+  }
+}
+
+TEST_CASE("StreamBridge holds what the stream holds, in order, under any loss, delay and repetition",
+          "[stream_bridge]") {
+  std::mt19937_64 random = seeded_random();
+  const auto below = [&](std::uint64_t count) { return pick(random, 0, count - 1); };
+  for (int round = 0; round < 30; ++round) {
+    FakeEngine engine;
+    StreamBridge::Settings settings;
+    settings.held_bytes_max = 2'000;
+    Node node(engine, {}, settings);
+    node.connect();
+    std::map<std::string, Texts> stored;
+    const auto name = [&] { return numbered("c", below(3)); };
+    for (int i = 0; i < 3; ++i) node.want(numbered("c", i));
+    for (int step = 0; step < 200; ++step) {
+      switch (below(10)) {
+        case 0: engine.lose_deliveries(); break;
+        case 1: engine.swap_deliveries(); break;
+        case 2: engine.repeat_deliveries(); break;
+        case 3: engine.answer_one(); break;
+        case 4: engine.run(false); break;
+        case 5: engine.run(); break;
+        case 6:
+          if (below(4) == 0) {
+            engine.disconnect();
+            engine.run();
+            engine.connect(*node.bridge);
+          }
+          break;
+        default: {
+          const std::string channel = name();
+          Texts& texts = stored[channel];
+          texts.push_back(std::to_string(texts.size()));
+          engine.store(channel, texts.back());
+        }
+      }
+    }
+    // In the end a record comes on each, as it does where there is traffic; or the connection does again.
+    engine.run();
+    engine.disconnect();
+    engine.run();
+    node.connect();
+    for (const auto& [channel, texts] : stored) {
+      REQUIRE(node.payloads(channel) == texts);
+      REQUIRE_FALSE(node.channel(channel)->history.holes_behind(0));
+    }
+    REQUIRE(node.bridge->stats().losses == 0);
+  }
+}
