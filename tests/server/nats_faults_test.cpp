@@ -51,11 +51,11 @@ struct States {
       return told.ends_with(text);
     });
   }
+  std::mutex mutex;  // these two outlive the subscription, whose handler uses them
+  std::string told;
   EventBus bus;
   std::unique_ptr<EventOwner> owner;
   EventSubscription kept;
-  std::mutex mutex;
-  std::string told;
 };
 
 }  // namespace

@@ -260,6 +260,9 @@ TEST_CASE("A watcher that does not read is told where things are when it reads a
   TestServer test([](Options& options) {
     many_attempts(options);
     options.limits.presence_joins_max = 4'000;
+    // It stalls for as long as the changes take, and that is long where each access is checked.
+    options.limits.write_stall_ms = 600'000;
+    options.limits.dead_after_ms = 600'000;
   });
   Member slow(test, "slow");
   WsClient stalled(test.server.port(), "ringfence.v1", "", 4096);
