@@ -105,8 +105,9 @@ StreamCheck check_stream(const Json& info, std::string_view name, std::string_vi
   };
   must("subjects", has.value("subjects", Json()) == wants["subjects"]);
   const Json republish = has.value("republish", Json::object());
-  must("republish", text(republish, "src") == wants["republish"]["src"] &&
-                        text(republish, "dest") == wants["republish"]["dest"] && !flag(republish, "headers_only"));
+  must("republish", text(republish, "src") == text(wants["republish"], "src") &&
+                        text(republish, "dest") == text(wants["republish"], "dest") &&
+                        !flag(republish, "headers_only"));
   must("allow_direct", flag(has, "allow_direct"));
   must("retention", text(has, "retention") == "limits");
   must("discard", text(has, "discard") == "old");
