@@ -39,6 +39,27 @@ if (!existsSync(wasm)) {
 }
 
 const short = shortNames(readFileSync(wasm), /^(rf_|_initialize$)/);
+// Members of classes that no user gets (Core, Connection, Subscriptions): the same in each of the builds below, so that their chunks are the same.
+const INTERNAL = [
+  'storeNumbers',
+  'historyNumbers',
+  'viewNumbers',
+  'viewPositions',
+  'markChanged',
+  'firstPosition',
+  'refusedByCode',
+  'removeHistory',
+  'removeView',
+  'errorName',
+  'noteGap',
+  'addHistory',
+  'viewRates',
+  'channelResumed',
+  'refusedMessage',
+  'missedAnnounced',
+  'historyEnded',
+];
+const mangled = { ...short, ...Object.fromEntries(INTERNAL.map((name, index) => [name, `C${index}`])) };
 const wasmBytes = renameExports(readFileSync(wasm), short);
 
 // The WASM as a module of base64, for ./inline.
@@ -65,8 +86,8 @@ const shared = {
   legalComments: 'none',
   external: ['react', 'zustand'],
   plugins: [wasmBase64],
-  mangleProps: /^(rf_|_initialize$)/,
-  mangleCache: short,
+  mangleProps: new RegExp(`^(rf_|(_initialize|${INTERNAL.join('|')})$)`),
+  mangleCache: mangled,
   define: { 'process.env.NODE_ENV': 'process.env.NODE_ENV' }, // the user's bundler decides
   logLevel: 'warning',
 };

@@ -381,7 +381,7 @@ export class Subscriptions {
     } else {
       ++this.gaps;
       if (message.missed === null) ++entry.history.missedUnknown;
-      else entry.history.missedAnnounced += missed;
+      entry.history.missedAnnounced += missed;
       this.#store.core.noteGap(message.channelId, message.to, this.#source);
     }
     this.#store.core.markChanged(entry.history.id);
