@@ -4,7 +4,7 @@
 import type { StateCreator, StoreMutatorIdentifier } from 'zustand/vanilla';
 
 import { Field, type CappedStats } from './capped/field.js';
-import { lazyState, versionsOf } from './capped/lazy_state.js';
+import { getterOf, lazyState, versionsOf } from './capped/lazy_state.js';
 import { LAZY_ROWS_MIN, newest, read, versionOf, type Version } from './capped/versions.js';
 import { checkInteger } from './check_integer.js';
 import { RingfenceError } from './errors.js';
@@ -108,6 +108,9 @@ function checkFields(fields: Record<string, CappedOptions>): Map<string, number>
 
 class CappedStore {
   readonly #fields: readonly Field[];
+  /** Where each of them is in #fields, and its version in a lazy state. */
+  readonly #places: ReadonlyMap<string, number>;
+  readonly #getters: ReadonlyMap<string, PropertyDescriptor>;
   readonly #set: Set;
   readonly #get: () => State | undefined;
   readonly #api: Api;
@@ -116,6 +119,8 @@ class CappedStore {
 
   constructor(capacities: ReadonlyMap<string, number>, set: Set, get: () => State | undefined, api: Api) {
     this.#fields = [...capacities].map(([name, capacity]) => new Field(name, capacity));
+    this.#places = new Map(this.#fields.map(({ name }, at) => [name, at]));
+    this.#getters = new Map(this.#fields.map(({ name }, at) => [name, getterOf(name, at)]));
     this.#set = set;
     this.#get = get;
     this.#api = api;
@@ -164,7 +169,7 @@ class CappedStore {
     // Rows that nobody has read are not read for a set that leaves them alone.
     if (before && versions && !this.#fields.some(({ name }) => name in partial)) {
       if (this.#fields.some(({ head }) => !head.items)) {
-        const shown = lazyState(before, versions);
+        const shown = lazyState(before, this.#getters, versions);
         return (this.#seen = Object.assign(shown, partial));
       }
     }
@@ -185,22 +190,28 @@ class CappedStore {
   }
 
   #appended({ name, rows }: Append): State {
-    const field = this.#fields.find((each) => each.name === name);
-    if (!field) throw new RingfenceError('not_capped', `${JSON.stringify(name)} is not a capped field of this store`);
+    const at = this.#places.get(name);
+    if (at === undefined)
+      throw new RingfenceError('not_capped', `${JSON.stringify(name)} is not a capped field of this store`);
     const state = this.#get();
     if (!state) throw new RingfenceError('not_capped', `append to ${JSON.stringify(name)} before its store was there`);
     if (rows.length === 0) return state;
-    const versions = new Map<string, Version>();
-    for (const each of this.#fields) versions.set(each.name, this.#versionIn(state, each));
-    const version = field.append(versions.get(name) as Version, rows);
-    versions.set(name, version);
-    this.#seen = field.capacity < LAZY_ROWS_MIN ? { ...state, [name]: read(version) } : lazyState(state, versions);
-    return this.#seen;
+    const field = this.#fields[at] as Field;
+    if (field.capacity < LAZY_ROWS_MIN) {
+      const next = { ...state };
+      next[name] = read(field.append(this.#versionIn(state, at), rows));
+      return (this.#seen = next);
+    }
+    const versions: Version[] = [];
+    for (let each = 0; each < this.#fields.length; ++each) versions.push(this.#versionIn(state, each));
+    versions[at] = field.append(versions[at] as Version, rows);
+    return (this.#seen = lazyState(state, this.#getters, versions));
   }
 
-  #versionIn(state: State, field: Field): Version {
-    const lazy = versionsOf(state)?.get(field.name);
+  #versionIn(state: State, at: number): Version {
+    const lazy = versionsOf(state)?.[at];
     if (lazy) return lazy;
+    const field = this.#fields[at] as Field;
     const items = field.check(state[field.name]);
     return items === field.head.items ? field.head : versionOf(items);
   }

@@ -4,7 +4,8 @@
 import { read, type Version } from './versions.js';
 
 type State = Record<PropertyKey, unknown>;
-type Versions = ReadonlyMap<string, Version>;
+/** One a capped field of the store, in the order of its fields. */
+type Versions = readonly Version[];
 
 class Given {
   constructor(given: object) {
@@ -27,10 +28,13 @@ class Stamp extends Given {
 
 export const versionsOf = (state: object | undefined): Versions | undefined => state && Stamp.of(state);
 
-const getters = new Map<string, PropertyDescriptor>();
+// By the field's place in its store, then by its name.
+const shared: Map<string, PropertyDescriptor>[] = [];
 
-function getterOf(name: string): PropertyDescriptor {
-  let descriptor = getters.get(name);
+/** What shows the field at that place; one for all stores that have it there. */
+export function getterOf(name: string, at: number): PropertyDescriptor {
+  const named = (shared[at] ??= new Map<string, PropertyDescriptor>());
+  let descriptor = named.get(name);
   if (!descriptor) {
     descriptor = {
       enumerable: true,
@@ -38,21 +42,23 @@ function getterOf(name: string): PropertyDescriptor {
       get(this: object) {
         let owner: object | null = this;
         while (owner && !Stamp.of(owner)) owner = Object.getPrototypeOf(owner) as object | null;
-        const version = owner ? Stamp.of(owner)?.get(name) : undefined;
+        const version = owner ? Stamp.of(owner)?.[at] : undefined;
         return version && read(version);
       },
     };
-    getters.set(name, descriptor);
+    named.set(name, descriptor);
   }
   return descriptor;
 }
 
 /** `from` with those fields shown by their versions; nothing that is not read already is read. */
-export function lazyState(from: State, versions: Versions): State {
+export function lazyState(from: State, getters: ReadonlyMap<string, PropertyDescriptor>, versions: Versions): State {
   const state: State = {};
-  for (const key of Object.keys(from))
-    if (versions.has(key)) Object.defineProperty(state, key, getterOf(key));
+  for (const key of Object.keys(from)) {
+    const getter = getters.get(key);
+    if (getter) Object.defineProperty(state, key, getter);
     else state[key] = from[key];
+  }
   new Stamp(state, versions);
   return state;
 }
