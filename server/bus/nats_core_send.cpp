@@ -285,7 +285,11 @@ void NatsCore::answer(std::uint64_t request, const NatsAnswer& answer) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = waiting_.find(request);
-    if (found == waiting_.end()) return;
+    if (found == waiting_.end()) {
+      // It was given up, and is answered after all: whoever was silent speaks again.
+      if (answer.result.ok()) breaker_.try_now();
+      return;
+    }
     answered = std::move(found->second.answered);
     if (const auto ticket = found->second.ticket) {
       // An answer that says no is one. What was never sent says nothing about the stream, nor does a lost connection.

@@ -210,6 +210,8 @@ void StreamBridge::lose(Follower& follower, std::uint64_t through) {
 }
 
 void StreamBridge::on_record(std::string_view name, const BusRecord& record) {
+  // It may overtake what the engine says of the stream, which may be another one by now. The filling that follows takes it.
+  if (!connected_) return;
   const auto found = followers_.find(name);
   if (found == followers_.end()) return;  // left, and this was on its way
   Follower& follower = *found->second;
@@ -265,7 +267,8 @@ void StreamBridge::drain_held(Follower& follower) {
 
 void StreamBridge::on_connected(const StreamView& stream) {
   connected_ = true;
-  const std::uint64_t newest = std::max(newest_seq_, acked_seq_.load(kRelaxed));
+  // What came since the connection was lost may be newer than `stream`, which was asked for before it.
+  const std::uint64_t newest = newest_at_loss_;
   if (stream_epoch_ == 0) {
     stream_epoch_ = stream.epoch;
     hub_.set_stream_epoch(stream.epoch);
@@ -289,6 +292,7 @@ void StreamBridge::on_connected(const StreamView& stream) {
 
 void StreamBridge::on_disconnected() {
   connected_ = false;
+  newest_at_loss_ = std::max(newest_seq_, acked_seq_.load(kRelaxed));
   std::vector<Follower*> running;
   for (auto& [name, follower] : followers_) {
     follower->certain = false;
@@ -300,6 +304,7 @@ void StreamBridge::on_disconnected() {
 void StreamBridge::begin_epoch(std::uint64_t epoch) {
   counters_.epochs.fetch_add(1, kRelaxed);
   newest_seq_ = 0;
+  newest_at_loss_ = 0;
   acked_seq_ = 0;
   while (!followers_.empty()) unfollow(*followers_.begin()->second);
   hub_.begin_stream_epoch(epoch);

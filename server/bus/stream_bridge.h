@@ -153,6 +153,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   bool connected_ = false;
   std::uint64_t stream_epoch_ = 0;
   std::uint64_t newest_seq_ = 0;
+  std::uint64_t newest_at_loss_ = 0;  // seen of the stream when the connection was lost
   std::atomic<std::uint64_t> acked_seq_{0};
   std::atomic<bool> sweeping_{false};
   std::mutex gate_;  // around each call to the outside, so that none comes after stop()

@@ -17,8 +17,6 @@ struct Broker : NatsBroker {
   Broker() : NatsBroker({}, true) {}
 };
 
-Json after(const Json& epoch, std::uint64_t seq) { return {{"epoch", epoch}, {"seq", seq}}; }
-
 // By the client, and what it was told.
 Json publish(WsClient& client, const std::string& channel, const std::string& data, int id = 1) {
   client.send(R"({"op":"publish","id":)" + std::to_string(id) + R"(,"channel":")" + channel + R"(","data":)" + data +
@@ -28,8 +26,6 @@ Json publish(WsClient& client, const std::string& channel, const std::string& da
     if (!message.json.is_null() && message.json.value("id", 0) == id) return message.json;
   }
 }
-
-Json health(std::uint16_t port) { return Json::parse(HttpClient(port).get("/v1/health").body()); }
 
 std::string post(std::uint16_t port, const std::string& path, const std::string& body) {
   HttpClient client(port);

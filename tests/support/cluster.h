@@ -38,6 +38,18 @@ struct ClusterServer : TestServer {
   }
 };
 
+inline Json health(std::uint16_t port) { return Json::parse(HttpClient(port).get("/v1/health").body()); }
+
+// As the client's `after`.
+inline Json after(const Json& epoch, std::uint64_t seq) { return {{"epoch", epoch}, {"seq", seq}}; }
+
+// Whether every account is within its bound, and always was.
+inline bool within_bounds(const Ledger& ledger) {
+  for (const LedgerRow& row : ledger.rows())
+    if (row.used_bytes > row.capacity_bytes || row.high_water_mark_bytes > row.capacity_bytes) return false;
+  return true;
+}
+
 template <typename Done>
 bool eventually(Done&& done, std::chrono::milliseconds limit = std::chrono::seconds(20)) {
   for (const auto until = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < until;) {
