@@ -66,7 +66,8 @@ void StreamBridge::wanted(const ChannelPtr& channel) {
 }
 
 void StreamBridge::when_ready(const ChannelPtr& channel, std::uint64_t seq, Ready ready) {
-  post([channel, seq, ready = std::move(ready), until_ms = steady_ms() + settings_.ready_ms](StreamBridge& bridge) {
+  post([channel, seq, ready = std::move(ready),
+        until_ms = steady_ms() + settings_.ready_ms](StreamBridge& bridge) mutable {
     Follower* const follower = bridge.follow(channel);
     if (!follower) return bridge.answer(ready, Error::overloaded);
     if (follower->live && bridge.last_seq(*follower) >= seq) return bridge.answer(ready, {});
@@ -159,7 +160,8 @@ StreamBridge::Follower* StreamBridge::find(std::string_view name, std::uint64_t 
 
 void StreamBridge::sweep_followers(std::int64_t now_ms) {
   std::vector<Follower*> unwanted;
-  for (auto& [name, follower] : followers_) {
+  for (auto& entry : followers_) {
+    Follower* const follower = entry.second.get();  // no structured binding: a lambda below uses it
     auto late = std::stable_partition(follower->waiters.begin(), follower->waiters.end(),
                                       [now_ms](const Waiter& waiter) { return waiter.until_ms > now_ms; });
     std::vector<Waiter> gone(std::make_move_iterator(late), std::make_move_iterator(follower->waiters.end()));
@@ -174,7 +176,7 @@ void StreamBridge::sweep_followers(std::int64_t now_ms) {
       return true;
     }();
     if (idle)
-      unwanted.push_back(follower.get());
+      unwanted.push_back(follower);
     else if (follower->fill == Fill::none && (!follower->certain || !follower->live) && now_ms >= follower->retry_at_ms)
       begin_fill(*follower);
   }
