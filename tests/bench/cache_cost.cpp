@@ -163,7 +163,7 @@ int main(int argc, char** argv) {
   (void)their_get(keys);
   std::printf("[");
   for (int round = 0; round < rounds; ++round) {
-    double put[2], get[2];
+    double put[2] = {}, get[2] = {};
     for (int turn = 0; turn < 2; ++turn) {
       const bool ours = (turn + round) % 2 == 0;
       put[ours] = ours ? our_put() : their_put();
