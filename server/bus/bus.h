@@ -70,7 +70,8 @@ struct StreamView {
   std::uint64_t first_seq =
       1;  // of the oldest record in the stream, on whatever channel; last_seq + 1 if there is none
   std::uint64_t last_seq = 0;
-  std::uint64_t records = 0;  // on the channel that was asked for
+  std::uint64_t records = 0;      // on the channel that was asked for
+  std::uint64_t records_max = 0;  // that it keeps of one channel
 };
 
 class BusEngine {
@@ -100,8 +101,6 @@ class BusEngine {
   // The first record of the channel with a seq >= `from`; null if the stream has none. Its prev_seq is not given.
   virtual Result<void> next(std::string_view channel, std::uint64_t from, Next answered) = 0;
   virtual Result<void> look(std::string_view channel, Looked answered) = 0;
-  // Records that the stream keeps for one channel at most.
-  virtual std::uint64_t channel_records_max() const noexcept = 0;
 };
 
 }  // namespace ringfence

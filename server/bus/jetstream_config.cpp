@@ -82,6 +82,10 @@ std::optional<StreamView> stream_view(const Json& info, std::string_view subject
   view.first_seq = std::max<std::uint64_t>(1, number(state, "first_seq"));
   view.last_seq = number(state, "last_seq");
   if (number(state, "messages") == 0) view.first_seq = view.last_seq + 1;
+  const auto per_subject = info["config"].find("max_msgs_per_subject");
+  view.records_max = per_subject != info["config"].end() && per_subject->is_number_integer() && *per_subject > 0
+                         ? per_subject->get<std::uint64_t>()
+                         : std::uint64_t{1} << 62;
   if (const auto subjects = state.find("subjects"); subjects != state.end() && subjects->is_object())
     view.records = number(*subjects, std::string(subject).c_str());
   return view;
@@ -122,10 +126,6 @@ StreamCheck check_stream(const Json& info, std::string_view name, std::string_vi
       check.differs +=
           std::string(bound) + " " + has.value(bound, Json()).dump() + " instead of " + wants[bound].dump();
     }
-  const auto per_subject = has.find("max_msgs_per_subject");
-  check.channel_records_max = per_subject != has.end() && per_subject->is_number_integer() && *per_subject > 0
-                                  ? per_subject->get<std::uint64_t>()
-                                  : std::uint64_t{1} << 62;
   // Bounds of the whole stream that we do not set would let go of records as the others do: oldest first.
   return check;
 }

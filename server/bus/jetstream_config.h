@@ -22,7 +22,6 @@ std::string stream_config(std::string_view name, std::string_view prefix, const 
 struct StreamCheck {
   std::string fault;    // the order cannot rest on it
   std::string differs;  // bounds that are not as asked for
-  std::uint64_t channel_records_max = 0;
   StreamView view;
 };
 // Of the answer to $JS.API.STREAM.INFO.

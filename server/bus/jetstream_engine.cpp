@@ -53,7 +53,6 @@ JetStreamEngine::JetStreamEngine(NatsService& nats, const StreamSettings& settin
       settings_(settings),
       prefix_(nats.options().prefix),
       stream_(stream_name(prefix_)),
-      channel_records_max_(settings.channel_records_max),
       retry_(std::make_unique<boost::asio::steady_timer>(nats.executor())) {}
 
 void JetStreamEngine::attach(std::shared_ptr<Sink> sink) { sink_ = std::move(sink); }
@@ -127,7 +126,6 @@ void JetStreamEngine::take_stream(std::string_view text) {
   if (!check.differs.empty() && !std::exchange(told_bounds_, true))
     logger("bus")->warn("the stream {} has other bounds than this server's options: {}; the stream's hold", stream_,
                         check.differs);
-  channel_records_max_ = check.channel_records_max;
   nats_.set_degraded(kWho, {});
   checked_ = true;
   if (sink_) sink_->on_connected(check.view);

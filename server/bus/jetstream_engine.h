@@ -49,7 +49,6 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   void unfollow(std::string_view channel) override;
   Result<void> next(std::string_view channel, std::uint64_t from, Next answered) override;
   Result<void> look(std::string_view channel, Looked answered) override;
-  std::uint64_t channel_records_max() const noexcept override { return channel_records_max_; }
 
   const std::string& stream() const noexcept { return stream_; }
 
@@ -70,7 +69,6 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   const std::string stream_;
   std::shared_ptr<Sink> sink_;
   std::unordered_map<std::string, NatsSubscription> followed_;
-  std::atomic<std::uint64_t> channel_records_max_;
   std::unique_ptr<boost::asio::steady_timer> retry_;
   bool connected_ = false;
   bool checked_ = false;  // the stream, on this connection

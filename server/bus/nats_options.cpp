@@ -104,6 +104,8 @@ void check_nats_options(const NatsOptions& o) {
   if (o.retry_min_ms > o.retry_max_ms) throw UsageError("--nats-retry-min-ms: above --nats-retry-max-ms");
   if (o.pending_bytes < o.payload_bytes + 1024)
     throw UsageError("--nats-pending: must hold one message of --nats-payload and 1KiB");
+  if (o.held_bytes < o.payload_bytes + 1024)
+    throw UsageError("--nats-held-memory: must hold one message of --nats-payload and 1KiB");
 }
 
 }  // namespace ringfence

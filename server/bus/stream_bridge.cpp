@@ -31,6 +31,7 @@ StreamBridge::StreamBridge(Hub& hub, Ledger& ledger, BusEngine& engine, const Se
 
 StreamBridge::~StreamBridge() {
   for (auto& [name, follower] : followers_) {
+    end_fill(*follower);
     drop_held(*follower);
     followers_account_.sub(kFollowerBytes);
   }

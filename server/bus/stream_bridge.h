@@ -5,8 +5,9 @@
 // to readers as a gap. A channel begins with such a filling, and so does each after a connection was lost.
 // Owns     one Follower for each channel that is followed; records that wait for a hole to be filled.
 // Threads  see Bus; the followers belong to the engine's thread. stop(): any, and nothing is called after it.
-// Bounds   followers by --channels (account "bus channels"); records that wait by --nats-held-memory ("bus records"): when
-//          it is full they are let go and the filling goes on until it has caught up. kFillsMax fillings at once, in turn.
+// Bounds   followers by --channels (account "bus channels"); records that wait, and those of fillings that are not proved
+//          yet, by --nats-held-memory ("bus records"): when it is full those that wait are let go and the filling goes on
+//          until it has caught up. kFillsMax fillings at once, in turn.
 // Cost     a record that comes in order: one look-up by name, one append.
 // Errors   when_ready: broker_unavailable after Settings::ready_ms; publish: what the engine says.
 #pragma once
@@ -50,6 +51,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
     std::uint32_t retry_ms = 250;       // after a filling that failed
   };
   static constexpr unsigned kFillsMax = 64;
+  static constexpr std::size_t kBatch = 16;             // records that a filling proves at once
   static constexpr std::uint64_t kFollowerBytes = 640;  // with its places in the tables, and a name of 128 bytes
   static constexpr std::uint64_t kHeldBytes = 112;      // beside type and payload
 
@@ -96,10 +98,14 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   struct Follower {
     ChannelPtr channel;
     Fill fill = Fill::none;
-    bool live = false;      // it was filled once: readers may have it
-    bool certain = false;   // nothing can have been missed since
-    bool anchored = false;  // of the filling: it goes on from a record that is known
-    bool again = false;     // it must be filled once more
+    bool live = false;     // it was filled once: readers may have it
+    bool certain = false;  // nothing can have been missed since
+    bool again = false;    // it must be filled once more
+    // Of the filling:
+    bool proved = false;  // it goes on from a record that was seen in the stream
+    bool at_end = false;  // there is nothing behind `batch`
+    bool looked = false;
+    std::vector<Held> batch;  // fetched, not appended yet
     std::uint64_t fill_number = 0;
     std::uint64_t stuck_at =
         0;  // what was held at the end of the last filling came behind a hole after this seq, plus one
@@ -130,9 +136,15 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   // stream_fill.cpp
   void begin_fill(Follower& follower);
   void start_queued();
+  template <typename Value, typename Take>
+  auto of_fill(Follower& follower, Take take);
   void ask(Follower& follower);
   void on_next(Follower& follower, const BusRecord* record);
-  void on_look(Follower& follower, std::uint64_t found_seq, const StreamView& stream);
+  void prove(Follower& follower);
+  void look(Follower& follower);
+  void on_look(Follower& follower, const StreamView& stream);
+  void take_batch(Follower& follower);
+  void drop_first(Follower& follower);
   void end_fill(Follower& follower);
   void fail_fill(Follower& follower);
   void finish_fill(Follower& follower);

@@ -1,9 +1,11 @@
-// StreamBridge: filling a channel from the stream, record by record from the last one that is here.
+// StreamBridge: filling a channel from the stream, record by record behind the last one that is here.
 //
-// The chain holds if that last record is still in the stream: a stream lets go of a channel's oldest first. If it is not
-// there, what the stream says of itself decides whether anything between can be gone.
+// A stream lets go of a channel's oldest first. So if that last record is still in the stream after others behind it were
+// fetched, nothing between them is missing, whatever else was let go meanwhile; and only then are they appended. If it is
+// not there, what the stream says of itself, asked for after they were fetched, decides whether anything can be gone.
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "bus/stream_bridge.h"
 #include "realtime/clock.h"
@@ -24,7 +26,7 @@ void StreamBridge::begin_fill(Follower& follower) {
   }
   ++filling_;
   follower.fill = Fill::running;
-  follower.anchored = false;
+  follower.proved = follower.looked = false;
   follower.again = false;
   follower.fill_number = ++fills_begun_;
   counters_.fills.fetch_add(1, std::memory_order_relaxed);
@@ -42,72 +44,125 @@ void StreamBridge::start_queued() {
   }
 }
 
+// An answer is of use only while this filling runs.
+template <typename Value, typename Take>
+auto StreamBridge::of_fill(Follower& follower, Take take) {
+  return [self = weak_from_this(), name = follower.channel->name(), number = follower.fill_number,
+          take](const Result<Value>& answer) {
+    const auto bridge = self.lock();
+    Follower* const its = bridge ? bridge->find(name, number) : nullptr;
+    if (!its) return;
+    if (answer)
+      take(*bridge, *its, *answer);
+    else
+      bridge->fail_fill(*its);
+  };
+}
+
 void StreamBridge::ask(Follower& follower) {
-  const std::uint64_t last = last_seq(follower);
-  const std::uint64_t from = follower.anchored ? last + 1 : std::max<std::uint64_t>(last, 1);
-  const auto asked = engine_.next(follower.channel->name(), from,
-                                  [self = weak_from_this(), name = follower.channel->name(),
-                                   number = follower.fill_number](const Result<const BusRecord*>& found) {
-                                    const auto bridge = self.lock();
-                                    Follower* const its = bridge ? bridge->find(name, number) : nullptr;
-                                    if (!its) return;
-                                    if (found)
-                                      bridge->on_next(*its, *found);
-                                    else
-                                      bridge->fail_fill(*its);
-                                  });
+  const std::uint64_t last = follower.batch.empty() ? last_seq(follower) : follower.batch.back().seq;
+  const auto asked = engine_.next(
+      follower.channel->name(), last + 1,
+      of_fill<const BusRecord*>(
+          follower, [](StreamBridge& bridge, Follower& its, const BusRecord* record) { bridge.on_next(its, record); }));
   if (!asked) fail_fill(follower);
 }
 
 void StreamBridge::on_next(Follower& follower, const BusRecord* record) {
-  if (!follower.anchored) {
-    if (record && record->seq == last_seq(follower)) {
-      follower.anchored = true;
-      return ask(follower);
+  follower.at_end = !record;
+  if (record) {
+    Held held{record->seq, 0, record->time_us, std::string(record->type), std::string(record->payload)};
+    // Of a server with other limits: no history here could take it. Only its place is kept.
+    if (held.bytes() > settings_.held_bytes_max) held = {record->seq, 0, record->time_us, {}, {}};
+    if (!held_account_.try_add(held.bytes())) {
+      follower.again = follower.again || !follower.held.empty();
+      counters_.held_dropped.fetch_add(follower.held.size(), std::memory_order_relaxed);
+      drop_held(follower);  // the filling takes them all
+      if (!held_account_.try_add(held.bytes())) return follower.batch.empty() ? fail_fill(follower) : prove(follower);
     }
-    const std::uint64_t found_seq = record ? record->seq : 0;
-    const auto asked = engine_.look(follower.channel->name(),
-                                    [self = weak_from_this(), name = follower.channel->name(),
-                                     number = follower.fill_number, found_seq](const Result<StreamView>& stream) {
-                                      const auto bridge = self.lock();
-                                      Follower* const its = bridge ? bridge->find(name, number) : nullptr;
-                                      if (!its) return;
-                                      if (stream)
-                                        bridge->on_look(*its, found_seq, *stream);
-                                      else
-                                        bridge->fail_fill(*its);
-                                    });
-    if (!asked) fail_fill(follower);
-    return;
+    follower.batch.push_back(std::move(held));
+    if (follower.batch.size() < (follower.proved ? kBatch : 1)) return ask(follower);
   }
-  if (!record) return finish_fill(follower);
-  if (record->seq > last_seq(follower)) {
-    if (!append(follower, *record)) return fail_fill(follower);
-    counters_.filled_records.fetch_add(1, std::memory_order_relaxed);
-  }
-  ask(follower);
+  prove(follower);
+}
+
+// Is what they follow still there?
+void StreamBridge::prove(Follower& follower) {
+  const std::uint64_t last = last_seq(follower);
+  if (last == 0) return look(follower);
+  const auto asked = engine_.next(
+      follower.channel->name(), last,
+      of_fill<const BusRecord*>(follower, [last](StreamBridge& bridge, Follower& its, const BusRecord* record) {
+        if (record && record->seq == last)
+          bridge.take_batch(its);
+        else
+          bridge.look(its);
+      }));
+  if (!asked) fail_fill(follower);
+}
+
+void StreamBridge::look(Follower& follower) {
+  const auto asked =
+      engine_.look(follower.channel->name(),
+                   of_fill<StreamView>(follower, [](StreamBridge& bridge, Follower& its, const StreamView& stream) {
+                     bridge.on_look(its, stream);
+                   }));
+  if (!asked) fail_fill(follower);
 }
 
 // The last record here is not in the stream, or there is none here. Records behind it may have left the stream: by its
-// own bounds those below stream.first_seq, by the bound of a channel those before the oldest found.
-void StreamBridge::on_look(Follower& follower, std::uint64_t found_seq, const StreamView& stream) {
-  std::uint64_t gone_through = stream.first_seq - 1;
-  if (found_seq > 0) {
-    const bool full = stream.records >= engine_.channel_records_max();
-    gone_through = full ? found_seq - 1 : std::min(gone_through, found_seq - 1);
-  }
+// own bounds those below stream.first_seq, by the bound of a channel those before the oldest; and if that last one
+// should still be there by both, somebody has removed it, or the bounds were smaller for a while: whatever was behind it.
+void StreamBridge::on_look(Follower& follower, const StreamView& stream) {
   const std::uint64_t last = last_seq(follower);
+  const bool removed = last > 0 && last >= stream.first_seq;
+  std::vector<Held>& batch = follower.batch;
+  std::uint64_t gone_through = stream.first_seq - 1;
+  if (batch.empty()) {
+    if (removed) {
+      if (stream.records > 0 && !std::exchange(follower.looked, true)) return ask(follower);  // published meanwhile
+      gone_through = stream.last_seq;
+    }
+  } else if (removed || stream.records >= stream.records_max || stream.first_seq > batch.front().seq) {
+    // Between those that were fetched some may be missing too, and behind them. It goes on from the newest.
+    while (batch.size() > 1) drop_first(follower);
+    gone_through = batch.front().seq - 1;
+    follower.at_end = false;
+  }
   if (gone_through > last) {
     if (last == 0)
       hub_.begin_at(*follower.channel, gone_through);
     else
       lose(follower, gone_through);
   }
-  follower.anchored = true;
-  ask(follower);
+  take_batch(follower);
+}
+
+void StreamBridge::take_batch(Follower& follower) {
+  follower.proved = true;
+  for (const Held& held : follower.batch) {
+    if (held.seq <= last_seq(follower)) continue;
+    if (held.type.empty()) {
+      lose(follower, held.seq);
+      continue;
+    }
+    if (!append(follower, {held.seq, 0, held.time_us, held.type, held.payload})) return fail_fill(follower);
+    counters_.filled_records.fetch_add(1, std::memory_order_relaxed);
+  }
+  while (!follower.batch.empty()) drop_first(follower);
+  if (follower.at_end)
+    finish_fill(follower);
+  else
+    ask(follower);
+}
+
+void StreamBridge::drop_first(Follower& follower) {
+  held_account_.sub(follower.batch.front().bytes());
+  follower.batch.erase(follower.batch.begin());
 }
 
 void StreamBridge::end_fill(Follower& follower) {
+  while (!follower.batch.empty()) drop_first(follower);
   if (std::exchange(follower.fill, Fill::none) == Fill::running) --filling_;
 }
 

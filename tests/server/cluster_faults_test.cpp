@@ -1,5 +1,6 @@
 // Several servers on one stream, and publishers that go on, while the network or the broker fails between them.
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <thread>
 
@@ -230,4 +231,107 @@ TEST_CASE("JetStream: a broker that stands still for 30 s, with the options as t
     CHECK(publisher->slowest < 15s);  // each is told within its time, and a connect's
   }
   for (ClusterServer* const server : {&a, &b}) CHECK(within_bounds(server->server.ledger()));
+}
+
+TEST_CASE("JetStream: a stream that is purged again and again while publishing goes on", "[cluster]") {
+  Pair it;
+  Publisher near(it.near.server.port(), "room", 4), far(it.far.server.port(), "room", 4);
+  Outsider outsider(it.broker);
+  REQUIRE(eventually([&] { return near.acknowledged() >= 50 && far.acknowledged() >= 50; }));
+  for (int round = 0; round < 20; ++round) {
+    REQUIRE(outsider.ask("STREAM.PURGE.ringfence")["success"] == true);
+    if (round % 4 == 3) it.proxy.cut();  // so that its records have to be fetched, where there may be none
+    const std::uint64_t before = near.acknowledged();
+    REQUIRE(eventually([&] { return near.acknowledged() >= before + 10; }));
+  }
+  REQUIRE(it.far.eventually_nats(NatsState::connected));
+  const std::uint64_t before = far.acknowledged();
+  REQUIRE(eventually([&] { return far.acknowledged() >= before + 20; }));
+  near.stop();
+  far.stop();
+  CHECK(near.codes.empty());
+  CHECK(only_broker_codes(far));
+  const std::uint64_t newest = std::max(near.acked.rbegin()->first, far.acked.rbegin()->first);
+  it.told_near.read_through(it.on_near, newest);
+  it.told_far.read_through(it.on_far, newest);
+  // Who is connected gets all of it, and who was cut off is told where something may be missing.
+  CHECK(it.told_near.gaps.empty());
+  CHECK(near.check(it.told_near) == 0);
+  CHECK(far.check(it.told_near) == 0);
+  (void)near.check(it.told_far);
+  (void)far.check(it.told_far);
+  CHECK(within_bounds(it.far.server.ledger()));
+}
+
+TEST_CASE("JetStream: a stream whose bounds shrink while publishing goes on, and are raised again", "[cluster]") {
+  Pair it;
+  it.near.publish("other", "0");  // the stream begins with it, whatever happens to the room
+  Publisher near(it.near.server.port(), "room", 4), far(it.far.server.port(), "room", 4);
+  Outsider outsider(it.broker);
+  REQUIRE(eventually([&] { return near.acknowledged() >= 50 && far.acknowledged() >= 50; }));
+  const Json config = outsider.ask("STREAM.INFO.ringfence")["config"];
+  for (int round = 0; round < 6; ++round) {
+    Json smaller = config;
+    smaller["max_msgs_per_subject"] = 3;
+    if (round % 2 == 1) it.proxy.hold();
+    REQUIRE_FALSE(outsider.ask("STREAM.UPDATE.ringfence", smaller).contains("error"));
+    const std::uint64_t before = near.acknowledged();
+    REQUIRE(eventually([&] { return near.acknowledged() >= before + 50; }));
+    if (round % 2 == 1) {
+      it.proxy.cut();
+      it.proxy.pass();
+    }
+    if (round % 3 == 2) REQUIRE(it.far.eventually_nats(NatsState::connected));
+    REQUIRE_FALSE(outsider.ask("STREAM.UPDATE.ringfence", config).contains("error"));
+  }
+  REQUIRE(it.far.eventually_nats(NatsState::connected));
+  const std::uint64_t before = far.acknowledged();
+  REQUIRE(eventually([&] { return far.acknowledged() >= before + 20; }));
+  near.stop();
+  far.stop();
+  CHECK(near.codes.empty());
+  const std::uint64_t newest = std::max(near.acked.rbegin()->first, far.acked.rbegin()->first);
+  it.told_near.read_through(it.on_near, newest);
+  it.told_far.read_through(it.on_far, newest);
+  CHECK(it.told_near.gaps.empty());
+  CHECK(near.check(it.told_near) == 0);
+  CHECK(far.check(it.told_near) == 0);
+  // What was published while it was cut off is not in the stream any more, but for the last three: that is told.
+  CHECK(near.check(it.told_far) > 0);
+  CHECK_FALSE(it.told_far.gaps.empty());
+  (void)far.check(it.told_far);
+}
+
+TEST_CASE("JetStream: a message above the broker's limit is refused with one code, and the connection lives",
+          "[cluster]") {
+  const NatsBroker probe;
+  const std::string config = probe.folder() + "/small.conf";
+  std::ofstream(config) << "max_payload: 4096\n";
+  const NatsBroker broker({"-c", config}, true);
+  const std::string mode = GENERATE(std::string("jetstream"), std::string("core"));
+  ClusterServer a(broker, mode);
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  WsClient client(a.server.port()), reader(a.server.port());
+  reader.subscribe("room");
+  const auto publish = [&](std::size_t bytes) {
+    client.send(R"({"op":"publish","id":1,"channel":"room","data":)" + json_filler(bytes) + "}");
+  };
+  if (mode == "jetstream") {
+    for (int i = 0; i < 3; ++i) {
+      publish(5000);
+      CHECK(client.expect("error")["code"] == "message_too_large");
+    }
+    CHECK(a.server.publish("room", "t", json_filler(5000)).error() == Error::message_too_large);
+    CHECK(a.server.nats()->stats().refused_too_large == 4);
+  } else {  // its own clients get it; that the others do not is counted
+    publish(5000);
+    client.expect("ok");
+    CHECK(reader.events(1)[0].data.size() == 5000);
+    CHECK(eventually([&] { return a.server.nats()->stats().refused_too_large >= 1; }));
+  }
+  publish(3000);
+  client.expect("ok");
+  CHECK(reader.events(1)[0].data.size() == 3000);
+  CHECK(a.server.nats()->stats().disconnects == 0);
+  CHECK(health(a.server.port())["status"] == "healthy");
 }

@@ -63,6 +63,9 @@ TEST_CASE("NatsOptions that contradict one another are refused", "[nats_options]
   CHECK(with({"--nats-retry-min-ms", "30001"}).starts_with("--nats-retry-min-ms"));
   CHECK(with({"--nats-payload", "1024", "--nats-pending", "4096"}) == "");
   CHECK(with({"--nats-payload", "8MiB"}).starts_with("--nats-pending"));
+  CHECK(with({"--nats-payload", "1024", "--nats-held-memory", "64KiB"}) == "");
+  CHECK(with({"--nats-payload", "64512", "--nats-held-memory", "64KiB"}) == "");
+  CHECK(with({"--nats-payload", "64513", "--nats-held-memory", "64KiB"}).starts_with("--nats-held-memory"));
   CHECK(fault({"--nats-token", "t"}).find("need --nats") != std::string::npos);
 }
 

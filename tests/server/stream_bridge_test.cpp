@@ -448,6 +448,25 @@ TEST_CASE("StreamBridge fills what it had no room to hold", "[stream_bridge]") {
   }
 }
 
+TEST_CASE("StreamBridge tells a record for which it has no room at all, and goes on behind it", "[stream_bridge]") {
+  FakeEngine engine;
+  StreamBridge::Settings settings;
+  settings.held_bytes_max = 1'000;
+  Node node(engine, {}, settings);
+  engine.store("room", "1");
+  engine.store("room", std::string(1'000, '2'));
+  engine.store("room", "3");
+  node.connect();
+  node.ask("room");
+  engine.run();
+  REQUIRE(node.ready.has_value());
+  CHECK(node.ready->ok());
+  CHECK(node.payloads("room") == Texts{"1", "3"});
+  CHECK(node.channel("room")->history.hole(1)->to == 2);
+  for (const LedgerRow& row : node.ledger.rows())
+    if (row.name == "bus records") CHECK(row.used_bytes == 0);
+}
+
 TEST_CASE("StreamBridge holds what the stream holds, in order, under any loss, delay and repetition",
           "[stream_bridge]") {
   std::mt19937_64 random = seeded_random();
@@ -495,4 +514,116 @@ TEST_CASE("StreamBridge holds what the stream holds, in order, under any loss, d
     }
     REQUIRE(node.bridge->stats().losses == 0);
   }
+}
+
+TEST_CASE("StreamBridge tells a hole wherever the stream let go of records, whenever it did", "[stream_bridge]") {
+  auto random = seeded_random();
+  const auto below = [&](std::uint64_t n) { return pick(random, 0, n - 1); };
+  std::uint64_t told = 0, missing = 0;
+  for (int round = 0; round < 200; ++round) {
+    std::uint64_t channel_max = 6;
+    FakeEngine engine(channel_max);
+    Node node(engine);
+    node.connect();
+    std::map<std::string, std::vector<std::uint64_t>> published;
+    std::uint64_t last = 0;
+    const auto store = [&] {
+      const std::string channel = numbered("c", below(2));
+      last = engine.store(channel, std::to_string(last));
+      published[channel].push_back(last);
+    };
+    for (auto i = below(10); i > 0; --i) store();
+    for (int i = 0; i < 2; ++i) node.want(numbered("c", i));
+    for (int step = 0; step < 150; ++step) {
+      switch (below(11)) {
+        case 0:
+          engine.disconnect();
+          engine.run();
+          for (auto i = below(8); i > 0; --i) store();
+          engine.connect(*node.bridge);
+          break;
+        case 1: engine.run(false); break;
+        case 2:
+          if (below(4) == 0) engine.run();
+          break;
+        case 3:
+          if (below(8) == 0) engine.evict_through(last - std::min<std::uint64_t>(last, below(4)));
+          break;
+        case 4:
+          if (below(16) == 0 && channel_max > 1) engine.set_channel_max(--channel_max);
+          break;
+        case 5:
+        case 6: store(); break;
+        default: engine.run(false); engine.answer_one();
+      }
+    }
+    engine.run();
+    engine.disconnect();
+    engine.run();
+    node.connect();
+    for (const auto& [name, seqs] : published) {
+      const ChannelPtr channel = node.channel(name);
+      History& history = channel->history;
+      std::vector<std::uint64_t> held;
+      history.visit(history.first_position(), history.size(), [&](const RecordView& one) { held.push_back(one.seq); });
+      std::uint64_t at = history.evicted_through();  // who stands there or before is told that it is not known
+      held.push_back(history.last_seq() + 1);
+      for (const std::uint64_t seq : held) {
+        const auto next = std::lower_bound(seqs.begin(), seqs.end(), seq);
+        const std::uint64_t newest = next == seqs.begin() ? 0 : *std::prev(next);  // of those between
+        const auto hole = history.hole(at);
+        INFO(name << " between " << at << " and " << seq);
+        if (newest > at) {
+          REQUIRE(hole.has_value());
+          REQUIRE(hole->to >= newest);
+        }
+        missing += newest > at ? 1 : 0;
+        told += hole ? 1 : 0;
+        at = seq;
+      }
+      REQUIRE(history.last_seq() >= seqs.back());  // told, or here
+    }
+  }
+  // It is not that everything is called a hole.
+  CHECK(missing > 100);
+  CHECK(told < 2 * missing);
+}
+
+TEST_CASE("StreamBridge tells that records were removed behind the last one that is here, by hand or for a while",
+          "[stream_bridge]") {
+  FakeEngine engine;
+  engine.store("other", "0");  // so the stream begins before them all the same
+  Node node(engine);
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.run();
+  engine.disconnect();
+  engine.run();
+  std::uint64_t gone_through = 0;
+  for (const char* const text : {"2", "3", "4"}) gone_through = engine.store("room", text);
+  SECTION("by hand") {
+    engine.remove("room", gone_through);
+    node.connect();
+    CHECK(node.payloads("room") == Texts{"1"});
+  }
+  SECTION("by hand, and another came") {
+    engine.remove("room", gone_through);
+    engine.store("room", "5");
+    node.connect();
+    CHECK(node.payloads("room") == Texts{"1", "5"});
+  }
+  SECTION("by a bound that was smaller for a while") {
+    engine.set_channel_max(1);
+    engine.set_channel_max(1000);
+    node.connect();
+    CHECK(node.payloads("room") == Texts{"1", "4"});
+    --gone_through;
+  }
+  CHECK(node.bridge->stats().losses == 1);
+  const auto hole = node.channel("room")->history.hole(2);
+  REQUIRE(hole.has_value());
+  CHECK(hole->to == gone_through);
+  CHECK_FALSE(node.resume("room", 2)->recovered);
 }

@@ -11,6 +11,10 @@ using ListenerBase = Catch::TestEventListenerBase;
 #include <cstdio>
 #include <ctime>
 
+#if __has_include(<sys/resource.h>) && !defined(__EMSCRIPTEN__)
+#include <sys/resource.h>
+#endif
+
 namespace {
 
 struct Totals : ListenerBase {
@@ -20,9 +24,20 @@ struct Totals : ListenerBase {
 };
 CATCH_REGISTER_LISTENER(Totals)
 
+// Thousands of clients in one process need more descriptors than a shell usually gives.
+void raise_open_files() {
+#if defined(RLIMIT_NOFILE)
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char* argv[]) {
+  raise_open_files();
   Catch::Session session;
   session.configData().rngSeed = static_cast<unsigned>(std::time(nullptr));  // --rng-seed repeats a run
   if (int status = session.applyCommandLine(argc, argv); status != 0) return status;

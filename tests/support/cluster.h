@@ -73,6 +73,58 @@ inline bool subscribed(const NatsBroker& broker, const std::string& subject, int
   });
 }
 
+inline void many_channels(Options& options) {
+  options.limits.channels_max = 20'000;
+  options.memory_budget_bytes = 4ull << 30;
+  options.nats.interest_ms = 1;
+  options.limits.sweep_ms = 10;
+  options.limits.channel_idle_ms = 1;
+}
+
+// 10,000 channels are joined, all at once, and left: then the broker has what it had, by its own count.
+inline void join_and_leave(const NatsBroker& broker, ClusterServer& server, const std::string& subjects) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  constexpr int kClients = 20;
+#else
+  constexpr int kClients = 100;
+#endif
+  constexpr int kEach = 100;
+  struct Counts {
+    std::uint64_t connections = 0, of_connections = 0, subscriptions = 0;
+    bool operator==(const Counts&) const = default;
+  };
+  const auto counts = [&] {
+    Counts now;
+    const Json connz = broker.look("/connz");
+    now.connections = connz["num_connections"];
+    for (const Json& one : connz["connections"]) now.of_connections += one["subscriptions"].get<std::uint64_t>();
+    now.subscriptions = broker.look("/subsz")["num_subscriptions"];
+    return now;
+  };
+  // What is made once stays.
+  WsClient(server.server.port()).subscribe("warm");
+  REQUIRE(server.eventually([](const HubStats& stats) { return stats.channels == 0; }));
+  REQUIRE(subscribed(broker, subjects + "warm", 0));
+  const Counts before = counts();
+  {
+    std::vector<std::unique_ptr<WsClient>> clients;
+    for (int i = 0; i < kClients; ++i) {
+      clients.push_back(std::make_unique<WsClient>(server.server.port()));
+      for (int k = 0; k < kEach; ++k)
+        clients.back()->send_op({{"op", "subscribe"}, {"channel", numbered(numbered("c", i) + ":", k)}});
+    }
+    for (auto& client : clients)
+      for (int k = 0; k < kEach; ++k) client->expect("subscribed");
+    Counts during = before;
+    during.of_connections += kClients * kEach;
+    during.subscriptions += kClients * kEach;
+    CHECK(eventually([&] { return counts() == during; }));
+  }
+  CHECK(server.eventually([&](const HubStats& stats) { return stats.channels == 0; }, std::chrono::seconds(60)));
+  CHECK(eventually([&] { return counts() == before; }));
+  CHECK(within_bounds(server.server.ledger()));
+}
+
 // One who is neither server nor client: looks at the broker and changes what is there.
 class Outsider {
  public:

@@ -66,6 +66,17 @@ class FakeEngine final : public BusEngine {
     std::erase_if(stream_, [seq](const Stored& one) { return one.seq <= seq; });
     gone_through_ = std::max(gone_through_, seq);
   }
+  // By hand: of one channel, through this seq.
+  void remove(const std::string& channel, std::uint64_t seq) {
+    std::erase_if(stream_, [&](const Stored& one) { return one.channel == channel && one.seq <= seq; });
+  }
+  // As an update of its configuration would.
+  void set_channel_max(std::uint64_t channel_max) {
+    channel_max_ = channel_max;
+    std::map<std::string, std::uint64_t> held;
+    for (const Stored& one : stream_) ++held[one.channel];
+    std::erase_if(stream_, [&](const Stored& one) { return held[one.channel]-- > channel_max_; });
+  }
   void make_anew() {
     stream_.clear();
     last_seq_ = gone_through_ = 0;
@@ -143,18 +154,18 @@ class FakeEngine final : public BusEngine {
     });
     return {};
   }
-  std::uint64_t channel_records_max() const noexcept override { return channel_max_; }
 
  private:
   StreamView view() const {
     StreamView seen;
     seen.epoch = epoch_;
+    seen.records_max = channel_max_;
     seen.last_seq = last_seq_;
     seen.first_seq = stream_.empty() ? last_seq_ + 1 : stream_.front().seq;
     return seen;
   }
 
-  const std::uint64_t channel_max_;
+  std::uint64_t channel_max_;
   Sink* sink_ = nullptr;
   bool connected_ = false;
   std::uint64_t epoch_ = 77;
