@@ -10,6 +10,8 @@ if(RINGFENCE_CATCH2_SOURCE)
   configure_file("${RINGFENCE_CATCH2_SOURCE}/catch_amalgamated.hpp" "${copy}/catch2/catch_all.hpp" COPYONLY)
   configure_file("${RINGFENCE_CATCH2_SOURCE}/catch_amalgamated.hpp" "${copy}/catch_amalgamated.hpp" COPYONLY)
   add_library(catch2 STATIC "${RINGFENCE_CATCH2_SOURCE}/catch_amalgamated.cpp")
+  # The tests have a main of their own. Older linkers pass over the library's, newer ones find two.
+  target_compile_definitions(catch2 PRIVATE CATCH_AMALGAMATED_CUSTOM_MAIN)
   target_compile_options(catch2 PRIVATE -fexceptions)
   target_include_directories(catch2 SYSTEM PUBLIC "${copy}")
 elseif(EXISTS /usr/include/catch2/catch.hpp)
