@@ -15,6 +15,7 @@
 
 #include "auth/authenticator.h"
 #include "bus/back_ends.h"
+#include "bus/cluster_presence.h"
 #include "bus/cluster_view.h"
 #include "bus/nats_service.h"
 #include "bus/server_bus.h"
@@ -113,8 +114,10 @@ void Server::join_broker() {
       },
       options_.limits.json_depth_max);
   cluster_ = std::make_unique<ClusterView>(*nats_, *events_, *hub_, *connections_, ledger_);
+  cluster_presence_ = std::make_unique<ClusterPresence>(*nats_, *presence_, ledger_, options_.limits);
   services_.nats = nats_.get();
   services_.cluster = cluster_.get();
+  services_.cluster_presence = cluster_presence_.get();
   services_.back_ends = back_ends_.get();
   bus_ = std::make_unique<ServerBus>(*hub_, ledger_, *nats_, options_.limits);
   hub_->on_stream_epoch([this] { close_for_new_epoch(); });
@@ -129,6 +132,7 @@ void Server::start() {
                           std::chrono::milliseconds(options_.nats.connect_timeout_ms));
     if (nats_->refused_credentials()) throw std::runtime_error(nats_->reason());
     cluster_->start();
+    cluster_presence_->start();
   }
   std::vector<Shard*> shards;
   {

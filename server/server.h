@@ -44,6 +44,7 @@ class Authenticator;
 class BackEnds;
 class CacheManager;
 class ChannelLog;
+class ClusterPresence;
 class ClusterView;
 class HealthChecks;
 class HttpService;
@@ -95,7 +96,8 @@ class Server {
   CacheManager& caches() noexcept { return *caches_; }
   ConnectionManager& connections() noexcept { return *connections_; }
   Presence& presence() noexcept { return *presence_; }
-  NatsService* nats() noexcept { return nats_.get(); }  // null without --nats
+  NatsService* nats() noexcept { return nats_.get(); }                              // null without --nats
+  ClusterPresence* cluster_presence() noexcept { return cluster_presence_.get(); }  // the same
   MemoryLeakMonitor& monitor() noexcept { return *monitor_; }
   HealthChecks& health() noexcept { return *health_; }
   const Ledger& ledger() const noexcept { return ledger_; }
@@ -135,6 +137,7 @@ class Server {
   std::unique_ptr<ServerBus> bus_;  // with --nats
   std::unique_ptr<BackEnds> back_ends_;
   std::unique_ptr<ClusterView> cluster_;
+  std::unique_ptr<ClusterPresence> cluster_presence_;
   std::unique_ptr<HealthChecks> health_;
   std::unique_ptr<MemoryLeakMonitor> monitor_;
   std::unique_ptr<HttpService> http_;

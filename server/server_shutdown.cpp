@@ -6,6 +6,7 @@
 
 #include "auth/authenticator.h"
 #include "bus/back_ends.h"
+#include "bus/cluster_presence.h"
 #include "bus/cluster_view.h"
 #include "bus/nats_service.h"
 #include "bus/server_bus.h"
@@ -95,6 +96,7 @@ ShutdownLeft Server::stop_tasks(const ShutdownDeadline& by) {
 
 ShutdownLeft Server::stop_nats(const ShutdownDeadline& by) {
   back_ends_->stop();
+  cluster_presence_->stop();
   cluster_->stop();
   const NatsLeft left = nats_->disconnect(by.until, by.hastened);
   if (left.sum() == 0) return {};

@@ -9,6 +9,7 @@ namespace ringfence {
 class Authenticator;
 class BackEnds;
 class CacheManager;
+class ClusterPresence;
 class ClusterView;
 class ConnectionManager;
 class EventBus;
@@ -33,6 +34,7 @@ struct Services {
   // Null without --nats.
   NatsService* nats = nullptr;
   ClusterView* cluster = nullptr;
+  ClusterPresence* cluster_presence = nullptr;
   BackEnds* back_ends = nullptr;
 };
 

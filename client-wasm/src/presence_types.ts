@@ -7,7 +7,7 @@ export interface PresenceMember {
   readonly key: string;
   /** Who it is; undefined of a connection without a user. */
   readonly user: string | undefined;
-  /** The server's name of the connection, if it has no user; as `client.state.connection`. */
+  /** The server's name of the connection, if it has no user; as `client.state.connection`, at another server with that one's name (`17@two`). */
   readonly connection: string | undefined;
   /** What it says of itself; undefined if nothing. */
   readonly data: unknown;

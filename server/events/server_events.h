@@ -98,12 +98,14 @@ struct Evicted {
 };
 
 // A member of a channel's presence has come: the first of a user's connections, or (`user` empty) a connection without one.
+// With --nats on every server, wherever it came.
 struct Joined {
   static constexpr std::string_view kName = "join";
   std::string channel;
   std::string user;
   std::uint64_t connection = 0;  // 0: of a user
-  std::size_t data_bytes() const noexcept { return detail::texts_bytes({channel.size(), user.size()}); }
+  std::string node;              // of a connection at another server: that server's name
+  std::size_t data_bytes() const noexcept { return detail::texts_bytes({channel.size(), user.size(), node.size()}); }
 };
 
 // And has gone: its last connection has left, or has ended and the grace time is over.
@@ -112,7 +114,8 @@ struct Left {
   std::string channel;
   std::string user;
   std::uint64_t connection = 0;
-  std::size_t data_bytes() const noexcept { return detail::texts_bytes({channel.size(), user.size()}); }
+  std::string node;
+  std::size_t data_bytes() const noexcept { return detail::texts_bytes({channel.size(), user.size(), node.size()}); }
 };
 
 // The monitor has raised or cleared an alert.

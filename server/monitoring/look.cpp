@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bus/cluster_presence.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/event_stats.h"
@@ -15,7 +16,7 @@ namespace ringfence {
 namespace {
 
 // What the size of an account may follow.
-enum class Load : std::uint8_t { none, sockets, connections, subscriptions, tokens };
+enum class Load : std::uint8_t { none, sockets, connections, subscriptions, tokens, members };
 
 struct AccountRow {
   std::string_view name;
@@ -37,8 +38,7 @@ constexpr AccountRow kAccounts[] = {
     {"feeds", WhenFull::refuses, Load::subscriptions, "a channel's subscribers on each thread: Shard::detach"},
     {"shard inboxes", WhenFull::refuses, Load::none, "it is fixed"},
     {"users", WhenFull::refuses, Load::connections, "GET /v1/connections/stats: users_in_grace; --users, --grace-ms"},
-    {"presence", WhenFull::refuses, Load::connections,
-     "GET /v1/presence; --presence-members-total, --presence-watches"},
+    {"presence", WhenFull::refuses, Load::members, "GET /v1/presence; --presence-members-total, --presence-watches"},
     {"closed ids", WhenFull::evicts, Load::none, "it is fixed"},
     {"attempt windows", WhenFull::evicts, Load::none, "it is fixed"},
     {"identities", WhenFull::refuses, Load::tokens, "tokens kept until they expire: --token-cache, --identity-memory"},
@@ -51,6 +51,8 @@ constexpr AccountRow kAccounts[] = {
     {"alerts", WhenFull::evicts, Load::none, "it is fixed"},
     {"monitor", WhenFull::evicts, Load::none, "it is fixed"},
     {"cluster nodes", WhenFull::refuses, Load::none, "GET /v1/info: nodes; --nats-nodes"},
+    {"cluster presence", WhenFull::refuses, Load::none,
+     "/metrics, ringfence_cluster_presence_…; --presence-members-total, --nats-nodes"},
     {"nats pending", WhenFull::refuses, Load::none, "the broker takes nothing: /metrics, ringfence_broker_…"},
     {"nats incoming", WhenFull::refuses, Load::none, "it is fixed"},
     {"nats connection", WhenFull::refuses, Load::none, "it is fixed"},
@@ -67,7 +69,7 @@ const AccountRow* row_of(std::string_view name) noexcept {
 }
 
 struct Loads {
-  std::uint64_t sockets, connections, subscriptions, tokens;
+  std::uint64_t sockets, connections, subscriptions, tokens, members_elsewhere;
 };
 
 void set_load(Structure& structure, Load load, const Loads& loads) {
@@ -78,6 +80,10 @@ void set_load(Structure& structure, Load load, const Loads& loads) {
     case Load::subscriptions: structure.load = loads.subscriptions, structure.load_name = "subscriptions"; return;
     case Load::tokens:
       structure.load = loads.connections + loads.tokens, structure.load_name = "connections and tokens";
+      return;
+    case Load::members:
+      structure.load = loads.connections + loads.members_elsewhere;
+      structure.load_name = "connections, and members at other servers";
   }
 }
 
@@ -142,7 +148,8 @@ Look ServerLook::look() const {
   for (const auto& cache : services_.caches->list()) caches.emplace_back(cache->name(), cache->shown_stats());
   look.process = read_process();
 
-  Loads loads{hub.connections, connected.connections, hub.subscriptions, 0};
+  Loads loads{hub.connections, connected.connections, hub.subscriptions, 0, 0};
+  if (services_.cluster_presence) loads.members_elsewhere = services_.cluster_presence->stats().members;
   for (const auto& [name, stats] : caches)
     if (name == "tokens") loads.tokens = stats.size;
   for (const LedgerRow& row : ledger_.rows()) {

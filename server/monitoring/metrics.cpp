@@ -9,6 +9,7 @@
 
 #include "bus/back_ends.h"
 #include "bus/bus.h"
+#include "bus/cluster_presence.h"
 #include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
@@ -152,6 +153,23 @@ void add_presence(Page& page, const PresenceStats& stats) {
   page.counter("presence_fell_behind", "Times that a slow one had to be told all members anew.").add(stats.fell_behind);
 }
 
+void add_cluster_presence(Page& page, const ClusterPresenceStats& stats) {
+  page.gauge("cluster_presence_servers", "Other servers whose members are known.").add(stats.servers);
+  page.gauge("cluster_presence_members", "Their members, of each server by itself.").add(stats.members);
+  page.counter("cluster_presence_sent", "Changes of members told to other servers.").add(stats.sent);
+  page.counter("cluster_presence_not_sent", "Those that could not be; the others ask for them.").add(stats.not_sent);
+  page.counter("cluster_presence_received", "Changes told by other servers.").add(stats.received);
+  page.counter("cluster_presence_lost", "Those that did not come, by their numbers.").add(stats.lost);
+  page.counter("cluster_presence_asked", "Times that a part of a server's members was asked for anew.")
+      .add(stats.asked);
+  page.counter("cluster_presence_pages", "Pages of members given to other servers.").add(stats.pages);
+  page.counter("cluster_presence_refused", "Members elsewhere for whom there was no place.").add(stats.refused);
+  page.counter("cluster_presence_bad", "Messages of other servers that are none.").add(stats.bad);
+  page.counter("cluster_presence_servers_ended", "Servers that fell silent, or began anew.").add(stats.servers_ended);
+  page.counter("cluster_presence_servers_refused", "Heartbeats of servers above --nats-nodes.")
+      .add(stats.servers_refused);
+}
+
 void add_http(Page& page, const HttpCounters& http) {
   page.counter("http_requests", "Requests read.").add(read(http.requests));
   page.counter("http_errors", "Requests answered with 4xx or 5xx.").add(read(http.errors));
@@ -278,6 +296,7 @@ std::string metrics_text(const MetricsSources& from) {
   add_hub(page, from.services.hub->stats());
   add_connections(page, from.services.connections->stats());
   add_presence(page, from.services.presence->stats());
+  if (from.services.cluster_presence) add_cluster_presence(page, from.services.cluster_presence->stats());
   add_http(page, from.http);
   add_events(page, from.services.events->stats());
   add_tasks(page, from.services.tasks->stats());

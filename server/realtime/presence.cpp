@@ -1,5 +1,6 @@
 #include "realtime/presence.h"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <utility>
@@ -12,7 +13,6 @@ namespace ringfence {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr char kNoUser = '\x01';
 constexpr std::size_t kNameBytesMax = 128;    // of a channel
 constexpr std::size_t kAllocationBytes = 16;  // malloc's own
 constexpr std::size_t kNodeBytes = 64;        // of a hash table, with its share of the buckets
@@ -24,15 +24,32 @@ std::uint64_t capacity_bytes(const Limits& limits, unsigned shards) noexcept {
          watches * Presence::kWatchBytes + Presence::fixed_bytes(limits, shards);
 }
 
+// Another server's number has the highest bit set: ids of connections never do.
+constexpr std::uint64_t kElsewhere = std::uint64_t{1} << 63;
+
+std::uint64_t joiner_of(const PresenceWho& who) noexcept {
+  return who.server == 0 ? who.connection : kElsewhere | who.server;
+}
+
+std::string key_of(const PresenceWho& who) { return presence_key(who.user, who.connection, who.node); }
+
+bool none_here(const PresenceMember& member) noexcept {
+  return std::all_of(member.connections.begin(), member.connections.end(),
+                     [](std::uint64_t joiner) { return (joiner & kElsewhere) != 0; });
+}
+
 }  // namespace
 
-std::string presence_key(std::string_view user, std::uint64_t connection) {
+std::string presence_key(std::string_view user, std::uint64_t connection, std::string_view node) {
   if (!user.empty()) return std::string(user);
-  return kNoUser + std::to_string(connection);
+  std::string key(1, kPresenceNoUser);
+  key += std::to_string(connection);
+  if (!node.empty()) key.append(1, '@').append(node);
+  return key;
 }
 
 void append_presence_key(std::string& out, std::string_view key) {
-  const bool connection = key.front() == kNoUser;
+  const bool connection = key.front() == kPresenceNoUser;
   out += connection ? R"({"connection":)" : R"({"user":)";
   append_json_string(out, connection ? key.substr(1) : key);
 }
@@ -70,10 +87,13 @@ void Presence::emit(std::string_view channel, std::string_view key) {
   (void)events_->emit<Event>([&] {
     Event event;
     event.channel = channel;
-    if (key.front() == kNoUser)
-      std::from_chars(key.data() + 1, key.data() + key.size(), event.connection);
-    else
+    if (key.front() == kPresenceNoUser) {
+      const char* const end = key.data() + key.size();
+      const char* const at = std::from_chars(key.data() + 1, end, event.connection).ptr;
+      if (at != end) event.node.assign(at + 1, end);
+    } else {
       event.user = key;
+    }
     return event;
   });
 }
@@ -128,25 +148,28 @@ void Presence::give_join() noexcept {
 
 Result<PresenceRoomPtr> Presence::join(std::string_view channel, const PresenceWho& who,
                                        std::optional<std::string_view> data) {
-  if (data && data->size() > limits_.presence_data_bytes) return Error::member_too_large;
+  return enter(channel, who, {.data = data});
+}
+
+Result<PresenceRoomPtr> Presence::enter(std::string_view channel, const PresenceWho& who, const Saying& saying) {
+  if (saying.data && saying.data->size() > limits_.presence_data_bytes) return Error::member_too_large;
   for (;;) {
-    Outcome outcome = try_join(channel, who, data);
+    Outcome outcome = try_join(channel, who, saying);
     if (!outcome.cut.empty()) emit<Left>(channel, outcome.cut);
-    if (outcome.came) emit<Joined>(channel, presence_key(who.user, who.connection));
+    if (outcome.came) emit<Joined>(channel, key_of(who));
     // All places are taken: those of members in grace are given to who is there.
     if (!outcome.no_place || !cut_any_grace()) return std::move(outcome.room);
   }
 }
 
-Presence::Outcome Presence::try_join(std::string_view channel, const PresenceWho& who,
-                                     std::optional<std::string_view> data) {
+Presence::Outcome Presence::try_join(std::string_view channel, const PresenceWho& who, const Saying& saying) {
   Outcome outcome;
   Stripe& stripe = stripe_of(channel);
   const std::lock_guard lock(stripe.mutex);
   const PresenceRoomPtr room = find_or_create(stripe, channel);
   outcome.no_place = !room;
   if (!room) return outcome;
-  std::string key = presence_key(who.user, who.connection);
+  std::string key = key_of(who);
   const auto found = room->by_key.find(key);
   if (found != room->by_key.end()) {
     PresenceMember& member = *found->second;
@@ -156,8 +179,11 @@ Presence::Outcome Presence::try_join(std::string_view channel, const PresenceWho
       member.grace_hook.unlink();
       --stripe.counts.in_grace;
     }
-    member.connections.push_back(who.connection);
-    if (data) say(stripe, found->second, *data);
+    const bool was_here = member.own_hook.is_linked();
+    member.connections.push_back(joiner_of(who));
+    if (saying.since_us > 0) member.since_us = std::min(member.since_us, saying.since_us);
+    const bool said = saying.data && say(stripe, found->second, *saying.data, saying.said);
+    if (who.server == 0 && (said || !was_here)) tell_here(stripe, member);
     outcome.room = room;
     return outcome;
   }
@@ -166,7 +192,8 @@ Presence::Outcome Presence::try_join(std::string_view channel, const PresenceWho
   if (!full || !outcome.cut.empty()) {
     outcome.no_place = !take_join();
     if (!outcome.no_place) {
-      add_member(stripe, *room, std::move(key), who, data);
+      const auto member = add_member(stripe, *room, std::move(key), who, saying);
+      if (who.server == 0) tell_here(stripe, *member);
       outcome.came = true;
       outcome.room = room;
       return outcome;
@@ -176,34 +203,48 @@ Presence::Outcome Presence::try_join(std::string_view channel, const PresenceWho
   return outcome;
 }
 
-void Presence::add_member(Stripe& stripe, PresenceRoom& room, std::string key, const PresenceWho& who,
-                          std::optional<std::string_view> data) {
+PresenceRoom::Members::iterator Presence::add_member(Stripe& stripe, PresenceRoom& room, std::string key,
+                                                     const PresenceWho& who, const Saying& saying) {
   const auto member = room.members.emplace(room.members.end());
   member->key = std::move(key);
-  if (data) member->data = *data;
-  member->connections.push_back(who.connection);
+  if (saying.data) {
+    member->data = *saying.data;
+    member->said = stamp(*member, saying.said);
+  }
+  member->connections.push_back(joiner_of(who));
   member->room = &room;
   member->since_us = wall_us();
+  if (saying.since_us > 0) member->since_us = std::min(member->since_us, saying.since_us);
   room.by_key.emplace(member->key, member);
   ++stripe.counts.members;
   ++stripe.counts.joined;
   touch(stripe, room, member);
+  return member;
 }
 
-void Presence::say(Stripe& stripe, PresenceRoom::Members::iterator member, std::string_view data) {
-  if (member->data == data) return;
+// True if it was something else.
+bool Presence::say(Stripe& stripe, PresenceRoom::Members::iterator member, std::string_view data,
+                   const PresenceStamp& said) {
+  const PresenceStamp at = stamp(*member, said);
+  if (at < member->said) return false;
+  if (member->data == data) {
+    if (said.time_us > 0) member->said = at;
+    return false;
+  }
+  member->said = at;
   member->data = std::string(data);  // of this size: what was larger is given back
   ++stripe.counts.updated;
   touch(stripe, *member->room, member);
+  return true;
 }
 
 Result<void> Presence::update(PresenceRoom& room, const PresenceWho& who, std::string_view data) {
   if (data.size() > limits_.presence_data_bytes) return Error::member_too_large;
   Stripe& stripe = stripe_of(room.name());
   const std::lock_guard lock(stripe.mutex);
-  const auto found = room.by_key.find(presence_key(who.user, who.connection));
+  const auto found = room.by_key.find(key_of(who));
   INVARIANT(found != room.by_key.end());
-  say(stripe, found->second, data);
+  if (say(stripe, found->second, data, {})) tell_here(stripe, *found->second);
   return {};
 }
 
@@ -211,14 +252,15 @@ Result<void> Presence::update(PresenceRoom& room, const PresenceWho& who, std::s
 
 void Presence::leave(PresenceRoom& its_room, const PresenceWho& who, PresenceEnd end, std::int64_t now_ms) {
   const PresenceRoomPtr room(&its_room);
-  const std::string key = presence_key(who.user, who.connection);
+  const std::string key = key_of(who);
   {
     Stripe& stripe = stripe_of(room->name());
     const std::lock_guard lock(stripe.mutex);
     const auto found = room->by_key.find(key);
     INVARIANT(found != room->by_key.end());
     PresenceMember& member = *found->second;
-    INVARIANT(std::erase(member.connections, who.connection) == 1);
+    INVARIANT(std::erase(member.connections, joiner_of(who)) == 1);
+    if (who.server == 0 && none_here(member)) tell_gone(stripe, member, end);
     if (!member.connections.empty()) return give_join();
     if (end == PresenceEnd::disconnected && !who.user.empty()) {
       member.left_at_ms = now_ms;

@@ -5,6 +5,8 @@
 // Every change gets a version that rises. Who watches keeps the version it has seen and reads what came behind it, so
 // however much comes and goes it costs a watcher no memory: a member stands in it once, with its last change, and of
 // those that left the last kLeavesKept are known. Who is further behind reads everybody anew.
+// Another server's member is one here too, by one joiner: that server (bus/cluster_presence.h). What happens to the members
+// of this server's connections is told to a PresenceListener, numbered in each part of the table.
 // Owns     rooms (a channel's members), the inbox of rooms with changes of every shard.
 // Threads  every function: any thread. A mutex for each of kStripes parts of the table; inboxes behind it. Events are
 //          published outside of it.
@@ -37,15 +39,39 @@ namespace ringfence {
 
 class EventBus;
 
-// Who joins: a connection, for its user or (empty) for itself.
+// Who joins: a connection, for its user or (empty) for itself. Or another server, for the member that it has there.
 struct PresenceWho {
   std::string_view user;
   std::uint64_t connection = 0;
+  std::uint64_t server = 0;  // 0: this one; else a number for it, below 2^63 and never used again
+  std::string_view node{};   // and its name
 };
 
 enum class PresenceEnd : std::uint8_t {
   left,          // asked for, or no longer allowed, or told to go: at once
   disconnected,  // it may come back: after the grace time
+};
+
+// A member of this server's connections, as other servers are told of it, or one of theirs.
+struct PresenceNews {
+  std::string_view channel;
+  std::string_view user;         // empty: a connection without one
+  std::uint64_t connection = 0;  // then its id
+  std::uint64_t count = 0;       // of the changes in its part of the table
+  bool gone = false;             // its last connection of that server; else it is there, with
+  PresenceEnd end = PresenceEnd::left;
+  std::string_view data{};
+  PresenceStamp said{};
+  std::int64_t since_us = 0;
+};
+
+// Called under a mutex of Presence: it does not block, and calls nothing of Presence.
+class PresenceListener {
+ public:
+  virtual void on_presence(unsigned part, const PresenceNews& news) = 0;
+
+ protected:
+  ~PresenceListener() = default;
 };
 
 // What a reader gets: members as JSON, separated by commas.
@@ -108,6 +134,20 @@ class Presence {
   // Ends graces. Called by a shard's sweep.
   void sweep(std::int64_t now_ms);
 
+  // Between servers. attach: before the first join; `run` is this run's identity. After detach() it is called no more.
+  void attach(PresenceListener& listener, std::uint64_t run);
+  void detach();
+  // How many changes of a part (of kStripes) have been told.
+  std::uint64_t told(unsigned part) const;
+  // Gives the members of this server's connections whose last change is behind `after` and not behind `until`, in its order,
+  // until `take` says false; under a mutex, as for a listener. Returns told(part) at that time.
+  template <typename Take>
+  std::uint64_t own_members(unsigned part, std::uint64_t after, std::uint64_t until, Take&& take) const;
+  // `who.server` is not 0. The first time for a member; it must leave() as often.
+  Result<PresenceRoomPtr> join_elsewhere(const PresenceWho& who, const PresenceNews& news);
+  // What its member says there, if that is later than what is known.
+  void say_elsewhere(PresenceRoom& room, const PresenceWho& who, const PresenceNews& news);
+
   PresenceStats stats() const;
   MarkInbox<PresenceRoom>& inbox(unsigned shard) noexcept { return *inboxes_[shard]; }
 
@@ -123,8 +163,16 @@ class Presence {
     Rooms rooms;
     PresenceGraceList in_grace;  // in the order in which they left
     RingBuffer<Leave> leaves = RingBuffer<Leave>::create(kLeavesKept).value();
+    PresenceOwnSet own;
     std::uint64_t version = 1;  // of the last change
     PresenceStats counts;       // of this stripe
+    std::uint64_t told = 0;
+  };
+  // What who joins says of itself.
+  struct Saying {
+    std::optional<std::string_view> data;
+    PresenceStamp said{};  // time 0: now, here
+    std::int64_t since_us = 0;
   };
   struct Outcome {
     Result<PresenceRoomPtr> room = Error::too_many_members;
@@ -147,10 +195,16 @@ class Presence {
   void touch(Stripe& stripe, PresenceRoom& room, PresenceRoom::Members::iterator member);
   bool take_join() noexcept;
   void give_join() noexcept;
-  Outcome try_join(std::string_view channel, const PresenceWho& who, std::optional<std::string_view> data);
-  void add_member(Stripe& stripe, PresenceRoom& room, std::string key, const PresenceWho& who,
-                  std::optional<std::string_view> data);
-  void say(Stripe& stripe, PresenceRoom::Members::iterator member, std::string_view data);
+  Result<PresenceRoomPtr> enter(std::string_view channel, const PresenceWho& who, const Saying& saying);
+  Outcome try_join(std::string_view channel, const PresenceWho& who, const Saying& saying);
+  PresenceRoom::Members::iterator add_member(Stripe& stripe, PresenceRoom& room, std::string key,
+                                             const PresenceWho& who, const Saying& saying);
+  bool say(Stripe& stripe, PresenceRoom::Members::iterator member, std::string_view data, const PresenceStamp& said);
+  PresenceStamp stamp(const PresenceMember& member, const PresenceStamp& said) const noexcept;
+  void tell_here(Stripe& stripe, PresenceMember& member);
+  void tell_gone(Stripe& stripe, PresenceMember& member, PresenceEnd end);
+  PresenceNews news_of(const PresenceMember& member) const;
+  unsigned part_of(const Stripe& stripe) const noexcept { return static_cast<unsigned>(&stripe - stripes_.data()); }
   void forget(Stripe& stripe, PresenceRoom::Members::iterator member);
   std::string cut_grace(Stripe& stripe, PresenceRoom& room);
   bool cut_any_grace();
@@ -164,8 +218,19 @@ class Presence {
   const std::uint64_t join_bytes_;
   std::atomic<std::uint32_t> joins_{0};
   std::atomic<std::uint32_t> watches_{0};
+  std::atomic<PresenceListener*> listener_{nullptr};
+  std::uint64_t run_ = 0;  // set by attach()
   std::array<Stripe, kStripes> stripes_;
   std::vector<std::unique_ptr<MarkInbox<PresenceRoom>>> inboxes_;
 };
+
+template <typename Take>
+std::uint64_t Presence::own_members(unsigned part, std::uint64_t after, std::uint64_t until, Take&& take) const {
+  const Stripe& stripe = stripes_[part];
+  const std::lock_guard lock(stripe.mutex);
+  for (auto member = stripe.own.upper_bound(after); member != stripe.own.end() && member->told <= until; ++member)
+    if (!take(news_of(*member))) break;
+  return stripe.told;
+}
 
 }  // namespace ringfence

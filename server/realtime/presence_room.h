@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <boost/intrusive/set.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
@@ -26,20 +27,40 @@ namespace ringfence {
 class PresenceRoom;
 using PresenceRoomPtr = boost::intrusive_ptr<PresenceRoom>;
 
+// When a member's data was said, and at which server: of two that were said at once the later holds, everywhere.
+struct PresenceStamp {
+  std::int64_t time_us = 0;
+  std::uint64_t run = 0;
+  friend auto operator<=>(const PresenceStamp&, const PresenceStamp&) = default;
+};
+
 struct PresenceMember {
   std::string key;                         // see presence_key()
   std::string data;                        // JSON, empty if none
-  std::vector<std::uint64_t> connections;  // that have joined; empty: in grace
+  std::vector<std::uint64_t> connections;  // that have joined, and other servers where it is; empty: in grace
   PresenceRoom* room = nullptr;
   std::uint64_t version = 0;  // of its last change
   std::int64_t since_us = 0;
   std::int64_t left_at_ms = 0;
   AutoHook grace_hook;
+  // Between servers: of its last change here that was told, 0 if none was.
+  std::uint64_t told = 0;
+  PresenceStamp said{};
+  boost::intrusive::set_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> own_hook;
 };
 
 using PresenceGraceList =
     boost::intrusive::list<PresenceMember, boost::intrusive::constant_time_size<false>,
                            boost::intrusive::member_hook<PresenceMember, AutoHook, &PresenceMember::grace_hook>>;
+
+// Those of a stripe that have a connection at this server, in the order in which they were told.
+struct PresenceTold {
+  using type = std::uint64_t;
+  std::uint64_t operator()(const PresenceMember& member) const noexcept { return member.told; }
+};
+using PresenceOwnSet = boost::intrusive::set<
+    PresenceMember, boost::intrusive::key_of_value<PresenceTold>, boost::intrusive::constant_time_size<false>,
+    boost::intrusive::member_hook<PresenceMember, decltype(PresenceMember::own_hook), &PresenceMember::own_hook>>;
 
 class PresenceRoom : public boost::intrusive_ref_counter<PresenceRoom, boost::thread_safe_counter> {
  public:
@@ -69,8 +90,9 @@ class PresenceRoom : public boost::intrusive_ref_counter<PresenceRoom, boost::th
 };
 
 // The name under which a member stands: the user's, or for a connection without one its id behind a control character,
-// which no name has.
-std::string presence_key(std::string_view user, std::uint64_t connection);
+// which no name has; of another server's with that server's name (17@two).
+inline constexpr char kPresenceNoUser = '\x01';
+std::string presence_key(std::string_view user, std::uint64_t connection, std::string_view node = {});
 // Appends {"user":"ann" or {"connection":"17", without the end.
 void append_presence_key(std::string& out, std::string_view key);
 
