@@ -12,6 +12,7 @@ interface Answer {
   readonly message?: string;
   readonly first?: number;
   readonly next?: number;
+  readonly events?: readonly unknown[];
 }
 
 export class Publisher {
@@ -78,6 +79,13 @@ export class Publisher {
     const { first, next } = await this.#ask({ op: 'history', channel, limit: 1 });
     if (first === undefined || next === undefined) throw new Error('the answer to history lacks its bounds');
     return { first, next };
+  }
+
+  /** Records that the server holds of a channel. */
+  async count(channel: string): Promise<number> {
+    const { events } = await this.#ask({ op: 'history', channel, limit: 1000 });
+    if (events === undefined) throw new Error('the answer to history has no events');
+    return events.length;
   }
 
   close(): void {

@@ -74,6 +74,12 @@ export class TestServer {
     }
   }
 
+  /** As a machine that fails would: without a word to anybody. */
+  async kill(): Promise<void> {
+    this.#process?.kill('SIGKILL');
+    await this.down();
+  }
+
   /** Stops it as an operator would. Its exit status, or the signal that ended it. */
   async down(): Promise<number | string | null> {
     const child = this.#process;
@@ -88,7 +94,7 @@ export class TestServer {
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);
