@@ -267,6 +267,22 @@ describe('MemoryServer and the real one', () => {
     '{"op":"publish","id":56,"channel":"a","type":7,"data":1}',
     `{"op":"publish","id":57,"channel":"a","data":"${'x'.repeat(2000)}"}`,
     `{"op":"publish","id":58,"channel":"a","data":${deep}}`,
+    '{"op":"leave","id":70,"channel":"a"}',
+    '{"op":"presence","id":71,"channel":"a"}',
+    '{"op":"join","id":72,"channel":"a","data":{"mood":"fine"}}',
+    '{"op":"join","id":73,"channel":"a"}',
+    '{"op":"presence","id":74,"channel":"a","limit":1}',
+    '{"op":"presence","id":75,"channel":"a","watch":true}',
+    '{"op":"presence","id":76,"channel":"a","watch":true}',
+    `{"op":"join","id":78,"channel":"a","data":"${'x'.repeat(600)}"}`,
+    '{"op":"join","id":79}',
+    '{"op":"presence","id":80,"channel":"a","watch":7}',
+    '{"op":"presence","id":81,"channel":"a","watch":false}',
+    '{"op":"join","id":77,"channel":"a","data":2}',
+    '{"op":"presence","id":85,"channel":"a"}',
+    '{"op":"leave","id":82,"channel":"a"}',
+    '{"op":"leave","id":83,"channel":"a"}',
+    '{"op":"presence","id":84,"channel":"a","limit":0}',
     '{"op":"nothing","id":59}',
     '{"id":60}',
     '{"op":1,"id":61}',
@@ -278,9 +294,13 @@ describe('MemoryServer and the real one', () => {
 
   /** What is told, without what differs by nature: wording, times, names and numbers of a server's own. */
   const plain = (message: Message): Message => {
-    const { message: _, time: __, channel_id: ___, ...rest } = message;
+    const { message: _, time: __, channel_id: ___, version: _____, ...rest } = message;
+    // Without a user a member is named by its connection.
+    const members = (rest['members'] as Message[] | undefined)?.map(({ connection, ...member }) => {
+      return { named: typeof connection, ...member };
+    });
     const events = (rest['events'] as Message[] | undefined)?.map(({ time: ____, ...event }) => event);
-    return { ...rest, ...(events ? { events } : {}) };
+    return { ...rest, ...(events ? { events } : {}), ...(members ? { members } : {}) };
   };
 
   it('give the same answers', async () => {

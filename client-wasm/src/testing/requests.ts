@@ -54,6 +54,12 @@ export function channelOf({ channel }: Message): string {
 }
 
 /** @throws Refusal */
+export function watchOf({ watch }: Message): boolean | undefined {
+  if (watch !== undefined && typeof watch !== 'boolean') throw bad('watch', 'is not true or false');
+  return watch;
+}
+
+/** @throws Refusal */
 export function typeOf({ type = 'message' }: Message): string {
   if (typeof type !== 'string') throw bad('type', 'is not a string');
   if (type === '' || /[\u0000-\u001f\u007f]/.test(type) || byteLength(type) > 255)

@@ -1,7 +1,8 @@
 import { checkInteger, checkChannel, checkType } from '../check.js';
 import type { SocketConstructor, Timers } from '../types.js';
 import { Channel } from './channel.js';
-import { Refusal, afterOf, channelOf, dataOf, epochOf, integerOf, parseRequest, typeOf } from './requests.js';
+import { Refusal, afterOf, channelOf, dataOf, epochOf, integerOf, parseRequest, typeOf, watchOf } from './requests.js';
+import { Rooms, type Visitor } from './rooms.js';
 import { FakeSocket, type Message } from './socket.js';
 
 export interface MemoryServerOptions {
@@ -14,8 +15,13 @@ export interface MemoryServerOptions {
   readonly historyRecords?: number;
   /** The most channels, 1 to 100,000: `too_many_channels` beyond. Default 1,000. */
   readonly channels?: number;
-  /** The most subscriptions of a connection, 1 to 100,000: `too_many_subscriptions` beyond. Default 128. */
+  /**
+   * The most subscriptions of a connection, 1 to 100,000: `too_many_subscriptions` beyond. It may watch as many channels'
+   * presence, and join as many. Default 128.
+   */
   readonly subscriptions?: number;
+  /** The most members of a channel's presence, 1 to 100,000: `too_many_members` beyond. Default 1,000. */
+  readonly members?: number;
   /** The largest message taken, in bytes, 256 to 16 MiB: `message_too_large` beyond. Default 65,536. */
   readonly messageBytes?: number;
   /** The largest batch sent, in bytes, 256 to 16 MiB; one record may be larger. Default 65,536. */
@@ -34,6 +40,7 @@ interface Session {
   readonly socket: ServedSocket;
   /** The seq delivered last, by channel. */
   readonly cursors: Map<Channel, number>;
+  readonly visitor: Visitor;
   errors: number;
 }
 
@@ -71,8 +78,8 @@ interface Served {
 
 /**
  * A server that speaks shared/protocol.md (sub-protocol `ringfence.v1`) to clients in the same process: subscribe and
- * resume with exact counts, publish, history, gaps, epochs, its limits and error codes. Without presence, and without
- * authentication: a bearer token is taken unread.
+ * resume with exact counts, publish, history, gaps, epochs, presence, its limits and error codes. Without authentication: a
+ * bearer token is taken unread, and `?user=` names a user. Without grace: who loses the connection has left.
  *
  * ```ts
  * const server = new MemoryServer();
@@ -91,6 +98,7 @@ export class MemoryServer {
   readonly #clock: Timers | undefined;
   readonly #channels = new Map<string, Channel>();
   readonly #sessions = new Map<ServedSocket, Session>();
+  readonly #rooms: Rooms;
   readonly #inbox: (() => void)[] = [];
   readonly #refusals = new Map<string, { code: string; retryAfterMs: number | undefined; times: number }>(); // by op
   #scheduled = false;
@@ -106,6 +114,7 @@ export class MemoryServer {
       historyRecords: checkInteger('historyRecords', options.historyRecords ?? 1000, 1, 1_000_000),
       channels: checkInteger('channels', options.channels ?? 1000, 1, 100_000),
       subscriptions: checkInteger('subscriptions', options.subscriptions ?? 128, 1, 100_000),
+      members: checkInteger('members', options.members ?? 1000, 1, 100_000),
       messageBytes: checkInteger('messageBytes', options.messageBytes ?? 65_536, 256, MIB16),
       frameBytes: checkInteger('frameBytes', options.frameBytes ?? 65_536, 256, MIB16),
       jsonDepth: checkInteger('jsonDepth', options.jsonDepth ?? 10, 1, 100),
@@ -115,10 +124,11 @@ export class MemoryServer {
     if (this.#options.delivery !== 'microtask' && this.#options.delivery !== 'manual')
       throw new RangeError(`delivery is ${JSON.stringify(options.delivery)}: it must be 'microtask' or 'manual'`);
     this.#clock = options.clock;
+    this.#rooms = new Rooms(this.#options.members, this.#options.subscriptions);
     const served: Served = {
       opened: (socket) => this.#later(() => this.#open(socket)),
       received: (socket, data) => this.#later(() => this.#receive(socket, data)),
-      closedByClient: (socket) => void this.#sessions.delete(socket),
+      closedByClient: (socket) => this.#forget(socket),
     };
     this.WebSocket = class extends ServedSocket {
       constructor(url: string, protocols: string[]) {
@@ -142,6 +152,11 @@ export class MemoryServer {
     let count = 0;
     for (const { cursors } of this.#sessions.values()) count += cursors.size;
     return count;
+  }
+
+  /** Members of all channels, as presence has them. */
+  get members(): number {
+    return this.#rooms.members;
   }
 
   /**
@@ -190,6 +205,7 @@ export class MemoryServer {
   dropConnections(code = 1006, reason = ''): void {
     const sockets = [...this.#sessions.keys()];
     this.#sessions.clear();
+    this.#rooms.clear(); // nobody is left to be told
     for (const socket of sockets) socket.lose(code, reason);
   }
 
@@ -246,10 +262,14 @@ export class MemoryServer {
   #open(socket: ServedSocket): void {
     if (socket.closed) return;
     if (this.refusing || !socket.protocols.includes('ringfence.v1')) return socket.lose();
-    this.#sessions.set(socket, { socket, cursors: new Map(), errors: 0 });
+    const connection = `memory-${++this.#connections}`;
+    const user = new URL(socket.url).searchParams.get('user') ?? undefined;
+    const tell: Visitor['tell'] = (told, still) => this.#later(() => (still() ? socket.tell(told) : undefined));
+    const visitor = { user, connection, tell };
+    this.#sessions.set(socket, { socket, cursors: new Map(), visitor, errors: 0 });
     const { messageBytes, subscriptions, frameBytes, jsonDepth, pingIntervalMs } = this.#options;
     socket.welcome({
-      connection: `memory-${++this.#connections}`,
+      connection,
       limits: { message_bytes: messageBytes, subscriptions, frame_bytes: frameBytes, json_depth: jsonDepth },
       ping_interval_ms: pingIntervalMs,
     });
@@ -269,13 +289,21 @@ export class MemoryServer {
       socket.tell({ op: 'error', id: message['id'] ?? error.id, code: error.code, message: error.message });
       if (++session.errors < this.#options.errorsMax) return;
       socket.tell({ op: 'error', code: 'too_many_errors', message: `${session.errors} errors` });
-      this.#sessions.delete(socket);
+      this.#forget(socket);
       socket.lose(1008, 'too_many_errors');
     }
   }
 
+  #forget(socket: ServedSocket): void {
+    const session = this.#sessions.get(socket);
+    if (!session) return;
+    this.#sessions.delete(socket);
+    this.#rooms.gone(session.visitor);
+  }
+
   #answer(session: Session, message: Message): void {
     const { id, op } = message;
+    const { visitor } = session;
     const tell = (answer: Message): void => session.socket.tell({ id, ...answer });
     const refusal = this.#refusals.get(op as string);
     if (refusal) {
@@ -300,10 +328,19 @@ export class MemoryServer {
       }
       case 'history':
         return tell(this.#history(message));
-      case 'presence':
+      case 'presence': {
+        const [after, limit] = [
+          integerOf(message, 'after', 0, Number.MAX_SAFE_INTEGER, 0),
+          integerOf(message, 'limit', 1, 1000, 100),
+        ];
+        return tell(this.#rooms.look(visitor, channelOf(message), watchOf(message), after, limit));
+      }
       case 'join':
+        this.#rooms.join(visitor, channelOf(message), message['data']);
+        return id === undefined ? undefined : tell({ op: 'ok' });
       case 'leave':
-        throw new Refusal('unsupported', `${op}: this server keeps no presence`);
+        this.#rooms.leave(visitor, channelOf(message));
+        return id === undefined ? undefined : tell({ op: 'ok' });
       default:
         throw new Refusal('unknown_op', `unknown op ${JSON.stringify(op)}`);
     }
