@@ -9,7 +9,8 @@ import { act, createElement } from 'react';
 import { createRoot } from 'react-dom/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { makeStore as makeCore } from './support.js';
+// The pages are compiled against the built package, so their stores are of it too.
+import { createStoreSync } from 'ringfence/inline';
 
 const root = resolve(import.meta.dirname, '..');
 const folder = join(import.meta.dirname, `.compiled-migrate-${process.pid}`);
@@ -91,7 +92,7 @@ describe('the commands', () => {
     next(): string | undefined;
   }
   it('are walked alike, and the queue refuses instead of losing', async () => {
-    const core = makeCore();
+    const core = createStoreSync({ budget: '4 MiB', notify: 'microtask' });
     const module = await load('commands_after.ts');
     const before = make<Vanilla<Commands>>(await load('commands_before.ts'), 'makeCommands').getState;
     const after = make<Vanilla<Commands>>(module, 'makeCommands', make(module, 'makeQueue', core)).getState;
@@ -119,7 +120,7 @@ describe('the event log', () => {
     getScreen(): { player: string; messages: string[]; tick: number };
   }
   it('shows the same, keeps what left the log, and stays cleared', async () => {
-    const core = makeCore();
+    const core = createStoreSync({ budget: '4 MiB', notify: 'microtask' });
     const before = make<Game>(await load('events_before.ts'), 'makeGame');
     const after = make<Game>(await load('events_after.ts'), 'makeGame', core);
     for (const game of [before, after]) {

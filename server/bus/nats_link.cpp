@@ -73,6 +73,7 @@ struct NatsLink::Calls {
     const natsStatus last = natsConnection_GetLastError(connection, &text);
     std::string why = last == NATS_OK ? "closed" : text && *text ? text : natsStatus_GetText(last);
     boost::asio::post((*held)->io_, [link = *held, why = std::move(why)]() mutable {
+      link->forget_descriptor();
       if (!std::exchange(link->ended_, true)) link->hooks_.closed(std::move(why));
     });
     delete held;
@@ -144,6 +145,7 @@ bool NatsLink::connect(std::string& why, bool& refused_credentials) {
 void NatsLink::close() {
   ended_ = true;
   if (raw_) natsConnection_Close(raw_);
+  forget_descriptor();  // not every cnats detaches before it has closed, and by then nobody may listen
 }
 
 void NatsLink::drain(int timeout_ms) {
