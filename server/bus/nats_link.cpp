@@ -46,6 +46,7 @@ struct NatsLink::Calls {
       ::close(copy);
       return NATS_SYS_ERROR;
     }
+    self->socket_ = fd;
     *user = new LinkPtr(self->shared_from_this());
     return read(*user, true);
   }
@@ -145,7 +146,7 @@ bool NatsLink::connect(std::string& why, bool& refused_credentials) {
 void NatsLink::close() {
   ended_ = true;
   if (raw_) natsConnection_Close(raw_);
-  forget_descriptor();  // not every cnats detaches before it has closed, and by then nobody may listen
+  forget_descriptor();  // what detach() posts may find nobody who runs it
 }
 
 void NatsLink::drain(int timeout_ms) {
@@ -202,6 +203,11 @@ void NatsLink::arm_write() {
 void NatsLink::forget_descriptor() {
   boost::system::error_code ignored;
   descriptor_.close(ignored);
+#if NATS_VERSION_NUMBER >= 0x030A00
+  // Since 3.10 cnats leaves the closing of its own descriptor to who polls it.
+  if (socket_ >= 0) natsConnection_ProcessCloseEvent(&socket_);
+#endif
+  socket_ = -1;
 }
 
 }  // namespace ringfence

@@ -64,6 +64,7 @@ class NatsLink : public std::enable_shared_from_this<NatsLink> {
   const NatsOptions& options_;
   Hooks hooks_;
   boost::asio::posix::stream_descriptor descriptor_;
+  int socket_ = -1;  // cnats's own, until it is closed
   std::shared_ptr<__natsConnection> owner_;
   __natsConnection* raw_ = nullptr;  // the same
   std::atomic<bool> want_read_{false}, want_write_{false};
