@@ -144,7 +144,8 @@ void add_presence(Page& page, const PresenceStats& stats) {
   page.gauge("presence_channels", "Channels with a member, or somebody who is told of them.").add(stats.channels);
   page.gauge("presence_members", "Members of all channels.").add(stats.members);
   page.gauge("presence_members_in_grace", "Those without a connection that may come back.").add(stats.in_grace);
-  page.gauge("presence_joins", "Connections that have joined, and members in grace.").add(stats.joins);
+  page.gauge("presence_joins", "Connections that have joined, other servers for each of theirs, members in grace.")
+      .add(stats.joins);
   page.gauge("presence_watches", "Connections that are told of a channel's members.").add(stats.watches);
   page.counter("presence_joined", "Members that came.").add(stats.joined);
   page.counter("presence_left", "Members that went.").add(stats.left);

@@ -180,9 +180,10 @@ Presence::Outcome Presence::try_join(std::string_view channel, const PresenceWho
       --stripe.counts.in_grace;
     }
     const bool was_here = member.own_hook.is_linked();
+    const bool it_alone = member.connections.empty();
     member.connections.push_back(joiner_of(who));
     if (saying.since_us > 0) member.since_us = std::min(member.since_us, saying.since_us);
-    const bool said = saying.data && say(stripe, found->second, *saying.data, saying.said);
+    const bool said = saying.data && say(stripe, found->second, *saying.data, saying.said, it_alone);
     if (who.server == 0 && (said || !was_here)) tell_here(stripe, member);
     outcome.room = room;
     return outcome;
@@ -222,16 +223,17 @@ PresenceRoom::Members::iterator Presence::add_member(Stripe& stripe, PresenceRoo
   return member;
 }
 
-// True if it was something else.
+// True if it was something else. `it_alone`: who says it is the only one that has the member, so what others said is over.
 bool Presence::say(Stripe& stripe, PresenceRoom::Members::iterator member, std::string_view data,
-                   const PresenceStamp& said) {
+                   const PresenceStamp& said, bool it_alone) {
   const PresenceStamp at = stamp(*member, said);
-  if (at < member->said) return false;
-  if (member->data == data) {
-    if (said.time_us > 0) member->said = at;
-    return false;
-  }
+  if (at < member->said && !it_alone) return false;
+  const bool elsewhere = said.time_us > 0;
+  const bool other = member->data != data;
+  if (!other && !elsewhere) return false;
   member->said = at;
+  member->adopted = elsewhere;
+  if (!other) return false;
   member->data = std::string(data);  // of this size: what was larger is given back
   ++stripe.counts.updated;
   touch(stripe, *member->room, member);
@@ -261,6 +263,8 @@ void Presence::leave(PresenceRoom& its_room, const PresenceWho& who, PresenceEnd
     PresenceMember& member = *found->second;
     INVARIANT(std::erase(member.connections, joiner_of(who)) == 1);
     if (who.server == 0 && none_here(member)) tell_gone(stripe, member, end);
+    // It may have said that where it has gone from, and not all have heard it there.
+    if (who.server != 0 && member.own_hook.is_linked() && member.adopted) tell_here(stripe, member);
     if (!member.connections.empty()) return give_join();
     if (end == PresenceEnd::disconnected && !who.user.empty()) {
       member.left_at_ms = now_ms;

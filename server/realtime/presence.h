@@ -88,7 +88,7 @@ struct PresenceStats {
   std::uint64_t channels = 0;  // with a member or a watch
   std::uint64_t members = 0;
   std::uint64_t in_grace = 0;
-  std::uint64_t joins = 0;  // connections that have joined, and members in grace
+  std::uint64_t joins = 0;  // connections that have joined, servers that have a member, and members in grace
   std::uint64_t watches = 0;
   // Since the start.
   std::uint64_t joined = 0;   // members that came
@@ -145,7 +145,7 @@ class Presence {
   std::uint64_t own_members(unsigned part, std::uint64_t after, std::uint64_t until, Take&& take) const;
   // `who.server` is not 0. The first time for a member; it must leave() as often.
   Result<PresenceRoomPtr> join_elsewhere(const PresenceWho& who, const PresenceNews& news);
-  // What its member says there, if that is later than what is known.
+  // What its member says there, if that is later than what is known, or it is nowhere else.
   void say_elsewhere(PresenceRoom& room, const PresenceWho& who, const PresenceNews& news);
 
   PresenceStats stats() const;
@@ -199,7 +199,8 @@ class Presence {
   Outcome try_join(std::string_view channel, const PresenceWho& who, const Saying& saying);
   PresenceRoom::Members::iterator add_member(Stripe& stripe, PresenceRoom& room, std::string key,
                                              const PresenceWho& who, const Saying& saying);
-  bool say(Stripe& stripe, PresenceRoom::Members::iterator member, std::string_view data, const PresenceStamp& said);
+  bool say(Stripe& stripe, PresenceRoom::Members::iterator member, std::string_view data, const PresenceStamp& said,
+           bool it_alone = false);
   PresenceStamp stamp(const PresenceMember& member, const PresenceStamp& said) const noexcept;
   void tell_here(Stripe& stripe, PresenceMember& member);
   void tell_gone(Stripe& stripe, PresenceMember& member, PresenceEnd end);

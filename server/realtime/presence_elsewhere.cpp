@@ -48,6 +48,7 @@ void Presence::tell_here(Stripe& stripe, PresenceMember& member) {
   PresenceListener* const listener = listener_;
   if (member.own_hook.is_linked()) member.own_hook.unlink();
   member.told = ++stripe.told;
+  member.adopted = false;
   stripe.own.insert(stripe.own.end(), member);
   if (listener) listener->on_presence(part_of(stripe), news_of(member));
 }
@@ -77,7 +78,7 @@ void Presence::say_elsewhere(PresenceRoom& room, const PresenceWho& who, const P
   const std::lock_guard lock(stripe.mutex);
   const auto found = room.by_key.find(presence_key(who.user, who.connection, who.node));
   INVARIANT(found != room.by_key.end());
-  say(stripe, found->second, news.data, news.said);
+  say(stripe, found->second, news.data, news.said, found->second->connections.size() == 1);
 }
 
 }  // namespace ringfence

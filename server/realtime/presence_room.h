@@ -31,7 +31,9 @@ using PresenceRoomPtr = boost::intrusive_ptr<PresenceRoom>;
 struct PresenceStamp {
   std::int64_t time_us = 0;
   std::uint64_t run = 0;
-  friend auto operator<=>(const PresenceStamp&, const PresenceStamp&) = default;
+  friend bool operator<(const PresenceStamp& a, const PresenceStamp& b) noexcept {
+    return a.time_us != b.time_us ? a.time_us < b.time_us : a.run < b.run;
+  }
 };
 
 struct PresenceMember {
@@ -46,6 +48,7 @@ struct PresenceMember {
   // Between servers: of its last change here that was told, 0 if none was.
   std::uint64_t told = 0;
   PresenceStamp said{};
+  bool adopted = false;  // what it says was said at another server, and not yet told by this one
   boost::intrusive::set_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> own_hook;
 };
 

@@ -1,5 +1,7 @@
 // What ClusterPresence makes of another server's messages: lost, late, twice, wrong; of its silence and its end. The other
 // server is this test, which says what it likes.
+#include <array>
+#include <future>
 #include <set>
 
 #include "bus/cluster_presence.h"
@@ -7,6 +9,7 @@
 #include "support/catch.h"
 #include "support/nats.h"
 #include "support/presence_client.h"
+#include "support/random.h"
 
 using namespace ringfence;
 using namespace ringfence::test;
@@ -24,6 +27,16 @@ struct Node {
     if (!nats.wait_connected(std::chrono::steady_clock::now() + std::chrono::seconds(20)))
       throw std::runtime_error("not connected");
     cluster.start();
+    flush();
+  }
+  // What it has subscribed to has reached the broker.
+  void flush() {
+    std::promise<void> answered;
+    while (
+        !nats.request({.subject = "nobody.listens.here", .data = {}}, [&](const NatsAnswer&) { answered.set_value(); })
+             .ok())
+      std::this_thread::yield();
+    answered.get_future().wait();
   }
   ~Node() { cluster.stop(); }
   const Limits& set_up(const NatsBroker& broker, const std::function<void(NatsOptions&, Limits&)>& change) {
@@ -188,21 +201,51 @@ TEST_CASE("ClusterPresence skips what comes again or too late", "[cluster_presen
   peer.change(2, "ann", {{"gone", "left"}});
   peer.change(1, "ann", said);
   peer.change(3, "bob", said);
-  peer.change(4, "bob", {{"said", {9, "a1"}}, {"data", "0"}});  // said before
-  peer.beat(3);                                                 // was made before that change
+  peer.beat(2);  // was made before that change
   CHECK(node.sees({{"bob", 1}}));
-  CHECK(test::eventually([&] { return node.cluster.stats().received == 4; }));
-  peer.change(5, "bob", {{"said", {10, "a2"}}, {"data", "2"}});  // at the same time: of the greater run
-  CHECK(node.sees({{"bob", 2}}));
-  // What is said here is later than that, though the clock of the other is ahead.
-  peer.change(6, "bob", {{"said", {4'000'000'000'000'000, "a1"}}, {"data", "3"}});
-  CHECK(node.sees({{"bob", 3}}));
-  const auto room = node.presence.join("room", {"bob", 1}, "4").value();
-  CHECK(node.members("room") == Members{{"bob", 4}});
+  CHECK(test::eventually([&] { return node.cluster.stats().received == 3; }));
   CHECK(node.presence.stats().joined == 2);
   CHECK(node.cluster.stats().lost == 0);
   CHECK(peer.asked().empty());
+}
+
+TEST_CASE("ClusterPresence: of what a user says at two servers the later holds, and outlives its leaving of either",
+          "[cluster_presence]") {
+  NatsBroker broker;
+  Node node(broker);
+  Peer peer(broker);
+  Received heard;
+  const auto told = peer.nats.subscribe("ringfence.presence.node", heard.handler(), "test");
+  peer.nats.flush();
+  const auto says = [&](std::uint64_t count, std::int64_t time_us, const char* run, const char* data) {
+    peer.change(count, "bob", {{"said", {time_us, run}}, {"data", data}});
+    REQUIRE(test::eventually([&] { return node.cluster.stats().received == count; }));
+  };
+  peer.beat(0);
+  says(1, 10, "a1", "1");
+  const auto room = node.presence.join("room", {"bob", 1}, std::nullopt).value();
+  says(2, 9, "a1", "0");  // said before
+  CHECK(node.sees({{"bob", 1}}));
+  says(3, 10, "a2", "2");  // at the same time: of the greater run
+  CHECK(node.sees({{"bob", 2}}));
+  // What is said here is later than that, though the clock of the other is ahead.
+  constexpr std::int64_t kAhead_us = 4'000'000'000'000'000;
+  says(4, kAhead_us, "a1", "3");
+  CHECK(node.sees({{"bob", 3}}));
+  REQUIRE(node.presence.update(*room, {"bob", 1}, "4").ok());
+  CHECK(node.members("room") == Members{{"bob", 4}});
+  says(5, kAhead_us + 1'000, "a1", "5");
+  CHECK(node.sees({{"bob", 5}}));
+  // When it has left there, this server says so: others may not have heard it.
+  peer.change(6, "bob", {{"gone", "left"}});
+  REQUIRE(test::eventually(
+      [&] { return heard.count() > 0 && heard.at(heard.count() - 1).find(R"("data":"5")") != std::string::npos; }));
+  CHECK(node.members("room") == Members{{"bob", 5}});
+  // And when it is only there, what it says there holds whatever was said before.
+  says(7, kAhead_us + 2'000, "a1", "6");
   node.presence.leave(*room, {"bob", 1}, PresenceEnd::left, 0);
+  says(8, 20, "a1", "7");
+  CHECK(node.sees({{"bob", 7}}));
 }
 
 TEST_CASE("ClusterPresence: a server that is silent for three heartbeats has its members disconnected",
@@ -340,4 +383,96 @@ TEST_CASE("ClusterPresence answers in pages that have a bound, without what no m
   CHECK(pages == 19);
   CHECK(seen.size() == 19);
   CHECK(node.cluster.stats().pages == pages);
+}
+
+TEST_CASE("ClusterPresence: whatever is lost between servers, in the end all know the same", "[cluster_presence]") {
+  NatsBroker broker;
+  auto random = seeded_random();
+  const auto below = [&](std::uint64_t limit) { return pick(random, 0, limit - 1); };
+  // Two messages may wait at a time: of more that are told at once the rest is lost.
+  const auto narrow = [](NatsOptions& options, Limits& limits) {
+    options.pending_max = 2;
+    options.heartbeat_ms = 100;
+    limits.grace_ms = 50;
+  };
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (const char* name : {"one", "two", "three"})
+    nodes.push_back(std::make_unique<Node>(broker, [&](NatsOptions& options, Limits& limits) {
+      narrow(options, limits);
+      options.name = name;
+    }));
+  const std::array<std::string, 4> channels{"a", "b", "c", "d"};
+  struct Connection {
+    Node* node;
+    std::string channel, user;
+    std::uint64_t id;
+    PresenceRoomPtr room;
+  };
+  std::vector<Connection> joined;
+  std::map<std::string, int> said;  // last, by channel and name
+  const auto note = [&](const Connection& one, int data) {
+    said[one.channel + (one.user.empty() ? numbered("#", one.id) : one.user)] = data;
+  };
+  std::uint64_t last_id = 0;
+  const auto leave = [&](std::size_t at, PresenceEnd end) {
+    const Connection& one = joined[at];
+    one.node->presence.leave(*one.room, {one.user, one.id}, end, steady_ms());
+    joined[at] = std::move(joined.back());
+    joined.pop_back();
+  };
+  for (int i = 0; i < 6'000; ++i) {
+    Node& node = *nodes[below(nodes.size())];
+    const std::string data = std::to_string(i);
+    const std::uint64_t what = below(10);
+    if (joined.size() < 10 || (what < 4 && joined.size() < 60)) {
+      // Nobody; a user of this server alone; one who is anywhere.
+      const std::string user = what == 0 ? "" : numbered(what == 1 ? node.options.name : "u", below(8));
+      Connection one{&node, channels[below(4)], user, ++last_id, nullptr};
+      one.room = node.presence.join(one.channel, {one.user, one.id}, data).value();
+      note(one, i);
+      joined.push_back(std::move(one));
+    } else if (what < 6) {
+      const Connection& one = joined[below(joined.size())];
+      REQUIRE(one.node->presence.update(*one.room, {one.user, one.id}, data).ok());
+      note(one, i);
+    } else {
+      leave(below(joined.size()), below(2) == 0 ? PresenceEnd::left : PresenceEnd::disconnected);
+    }
+    if (below(200) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    for (const auto& one : nodes) one->presence.sweep(steady_ms());
+  }
+  const auto lost = [&] {
+    std::uint64_t sum = 0;
+    for (const auto& one : nodes) sum += one->cluster.stats().lost;
+    return sum;
+  };
+  CHECK(lost() > 0);
+  // Who is there by what was done; and what those say who are at one server only.
+  const auto agree = [&](const std::string& channel) {
+    for (const auto& one : nodes) {
+      one->presence.sweep(steady_ms());
+      Members expected, members = one->members(channel);
+      for (const Connection& connection : joined) {
+        if (connection.channel != channel) continue;
+        std::string name = connection.user.empty() ? numbered("#", connection.id) : connection.user;
+        if (connection.user.empty() && connection.node != one.get())
+          name.append("@").append(connection.node->options.name);
+        expected[name] = members.count(name) ? members[name] : Json();
+      }
+      if (members != expected) return false;
+      for (const auto& [name, data] : members)
+        if (name[0] != 'u' && data != said[channel + name.substr(0, name.find('@'))]) return false;
+    }
+    return true;
+  };
+  for (const std::string& channel : channels)
+    CHECK(test::eventually([&] { return agree(channel); }, std::chrono::seconds(60)));
+  while (!joined.empty()) leave(joined.size() - 1, PresenceEnd::left);
+  for (const auto& one : nodes) {
+    CHECK(test::eventually([&] {
+      one->presence.sweep(steady_ms());
+      return one->presence.stats().joins == 0;
+    }));
+    CHECK(one->cluster.stats().bad == 0);
+  }
 }
