@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,14 @@ struct BusCount {
   std::uint64_t value;
 };
 
+// What the engine keeps, as it said of itself a moment ago. It lies there, not in this server's memory.
+struct EngineUse {
+  std::string name, storage;
+  std::uint64_t replicas = 0, records = 0, bytes = 0;
+  std::uint64_t records_max = 0, channel_records_max = 0, bytes_max = 0, age_max_s = 0;  // 0: no such bound
+  std::int64_t at_ms = 0;                                                                // steady_ms(); 0: not said yet
+};
+
 class Bus {
  public:
   virtual ~Bus() = default;
@@ -54,6 +63,8 @@ class Bus {
   // Channels that are followed now, and what else the bus counts since its start.
   virtual std::uint64_t followed() const noexcept = 0;
   virtual std::vector<BusCount> counts() const = 0;
+  // None where no engine keeps anything.
+  virtual std::optional<EngineUse> engine_use() const { return std::nullopt; }
 };
 
 struct BusRecord {
@@ -101,6 +112,8 @@ class BusEngine {
   // The first record of the channel with a seq >= `from`; null if the stream has none. Its prev_seq is not given.
   virtual Result<void> next(std::string_view channel, std::uint64_t from, Next answered) = 0;
   virtual Result<void> look(std::string_view channel, Looked answered) = 0;
+  // Any thread.
+  virtual EngineUse use() const { return {}; }
 };
 
 }  // namespace ringfence

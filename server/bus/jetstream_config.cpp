@@ -91,6 +91,26 @@ std::optional<StreamView> stream_view(const Json& info, std::string_view subject
   return view;
 }
 
+EngineUse stream_use(const Json& info) {
+  EngineUse use;
+  const auto part = [&info](const char* name) {
+    const auto found = info.find(name);
+    return found != info.end() && found->is_object() ? *found : Json::object();
+  };
+  const Json config = part("config"), state = part("state");
+  use.name = text(config, "name");
+  use.storage = text(config, "storage");
+  use.replicas = number(config, "num_replicas");
+  use.records = number(state, "messages");
+  use.bytes = number(state, "bytes");
+  // -1 and 0 are none.
+  use.records_max = number(config, "max_msgs");
+  use.channel_records_max = number(config, "max_msgs_per_subject");
+  use.bytes_max = number(config, "max_bytes");
+  use.age_max_s = number(config, "max_age") / 1'000'000'000;
+  return use;
+}
+
 StreamCheck check_stream(const Json& info, std::string_view name, std::string_view prefix,
                          const StreamSettings& settings) {
   StreamCheck check;

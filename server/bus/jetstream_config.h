@@ -30,6 +30,9 @@ StreamCheck check_stream(const nlohmann::json& info, std::string_view name, std:
 // None where it is not as JetStream writes it.
 std::optional<StreamView> stream_view(const nlohmann::json& info, std::string_view subject);
 
+// Of the same answer.
+EngineUse stream_use(const nlohmann::json& info);
+
 // Of any answer of the API; 0: it is no error.
 int error_code_of(const nlohmann::json& answer);
 std::string error_text_of(const nlohmann::json& answer);

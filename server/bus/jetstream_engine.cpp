@@ -12,6 +12,7 @@
 #include "bus/jetstream_config.h"
 #include "bus/subjects.h"
 #include "log.h"
+#include "realtime/clock.h"
 
 namespace ringfence {
 namespace {
@@ -53,7 +54,8 @@ JetStreamEngine::JetStreamEngine(NatsService& nats, const StreamSettings& settin
       settings_(settings),
       prefix_(nats.options().prefix),
       stream_(stream_name(prefix_)),
-      retry_(std::make_unique<boost::asio::steady_timer>(nats.executor())) {}
+      retry_(std::make_unique<boost::asio::steady_timer>(nats.executor())),
+      look_(std::make_unique<boost::asio::steady_timer>(nats.executor())) {}
 
 void JetStreamEngine::attach(std::shared_ptr<Sink> sink) { sink_ = std::move(sink); }
 
@@ -79,7 +81,20 @@ void JetStreamEngine::on_state(NatsState to) {
   if (std::exchange(connected_, connected) == connected) return;
   if (connected) return look_for_stream();
   retry_->cancel();
+  look_->cancel();
+  lose_stream();
+}
+
+void JetStreamEngine::lose_stream() {
   if (std::exchange(checked_, false) && sink_) sink_->on_disconnected();
+}
+
+void JetStreamEngine::look_later() {
+  look_->expires_after(std::chrono::milliseconds(nats_.options().heartbeat_ms));
+  look_->async_wait([self = weak_from_this()](const boost::system::error_code& error) {
+    const auto engine = self.lock();
+    if (!error && engine && engine->checked_) engine->look_for_stream();
+  });
 }
 
 void JetStreamEngine::look_for_stream() {
@@ -87,6 +102,8 @@ void JetStreamEngine::look_for_stream() {
                                    [self = weak_from_this()](const NatsAnswer& answer) {
                                      const auto engine = self.lock();
                                      if (!engine || !engine->connected_) return;
+                                     // Once is no reason to doubt it: a connection that is lost tells.
+                                     if (!answer.result && engine->checked_) return engine->look_later();
                                      if (!answer.result) {
                                        return engine->wrong(answer.result.error() == Error::broker_unavailable
                                                                 ? "the broker has no JetStream; start it with -js, or "
@@ -95,10 +112,13 @@ void JetStreamEngine::look_for_stream() {
                                      }
                                      engine->take_stream(answer.message->data());
                                    });
-  if (!asked) wrong("JetStream could not be asked");
+  if (asked) return;
+  if (checked_) return look_later();
+  wrong("JetStream could not be asked");
 }
 
 void JetStreamEngine::make_stream() {
+  lose_stream();  // it was deleted
   const auto asked = nats_.request(
       {.subject = "$JS.API.STREAM.CREATE." + stream_, .data = stream_config(stream_, prefix_, settings_)},
       [self = weak_from_this()](const NatsAnswer& answer) {
@@ -126,13 +146,27 @@ void JetStreamEngine::take_stream(std::string_view text) {
   if (!check.differs.empty() && !std::exchange(told_bounds_, true))
     logger("bus")->warn("the stream {} has other bounds than this server's options: {}; the stream's hold", stream_,
                         check.differs);
+  {
+    EngineUse now = stream_use(info);
+    now.at_ms = steady_ms();
+    const std::lock_guard lock(mutex_);
+    use_ = std::move(now);
+  }
+  look_later();
+  if (check.view.epoch != std::exchange(epoch_, check.view.epoch)) lose_stream();
+  if (std::exchange(checked_, true)) return;
   nats_.set_degraded(kWho, {});
-  checked_ = true;
   if (sink_) sink_->on_connected(check.view);
+}
+
+EngineUse JetStreamEngine::use() const {
+  const std::lock_guard lock(mutex_);
+  return use_;
 }
 
 // Told, and looked at again: somebody may mend it.
 void JetStreamEngine::wrong(std::string reason) {
+  lose_stream();
   nats_.set_degraded(kWho, std::move(reason));
   retry_->expires_after(kRetry);
   retry_->async_wait([self = weak_from_this()](const boost::system::error_code& error) {

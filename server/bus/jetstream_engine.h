@@ -4,17 +4,18 @@
 // number of the one before it on its subject. A followed channel is one plain subscription to the latter; a filling asks
 // for one record after another by direct get. A message's data is a record as record.h makes it, with a seq of 1.
 // Whoever comes first makes the stream, from the limits of its options; who finds one checks it. A bound that differs is
-// taken as it is, and told once in the log; what the order rests on must be as it is here, or nothing is served from it.
+// taken as it is, and told once in the log; what the order rests on must be as it is here, or nothing is served from it. It is
+// looked at again every --nats-heartbeat-ms: for what it holds, and because somebody may have changed it or made it anew.
 // Owns     a subscription for each followed channel.
-// Threads  see BusEngine; the engine's thread is that of the NatsService. stats, reason: any.
+// Threads  see BusEngine; the engine's thread is that of the NatsService.
 // Bounds   those of the NatsService: --nats-subscriptions, --nats-requests, --nats-pending.
 // Errors   as NatsService: publish broker_timeout where it is not known whether the stream took it. What is wrong with the
 //          stream is a reason for NatsService to be degraded, and is looked at again every kRetryMs.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 
@@ -49,6 +50,7 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   void unfollow(std::string_view channel) override;
   Result<void> next(std::string_view channel, std::uint64_t from, Next answered) override;
   Result<void> look(std::string_view channel, Looked answered) override;
+  EngineUse use() const override;
 
   const std::string& stream() const noexcept { return stream_; }
 
@@ -60,6 +62,8 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   void make_stream();
   void take_stream(std::string_view info);
   void wrong(std::string reason);
+  void lose_stream();
+  void look_later();
   void on_message(const std::string& channel, NatsMessage& message);
   std::string in_subject(std::string_view channel) const;
 
@@ -70,9 +74,13 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   std::shared_ptr<Sink> sink_;
   std::unordered_map<std::string, NatsSubscription> followed_;
   std::unique_ptr<boost::asio::steady_timer> retry_;
+  std::unique_ptr<boost::asio::steady_timer> look_;
   bool connected_ = false;
   bool checked_ = false;  // the stream, on this connection
+  std::uint64_t epoch_ = 0;
   bool told_bounds_ = false;
+  mutable std::mutex mutex_;
+  EngineUse use_;  // under it
 };
 
 }  // namespace ringfence

@@ -223,8 +223,15 @@ void StreamBridge::on_record(std::string_view name, const BusRecord& record) {
     counters_.duplicates.fetch_add(1, kRelaxed);
     return;
   }
+  if (last > 0 && record.prev_seq == last && append(follower, record)) {
+    // It follows what is here, whatever was in doubt: two publishers' records may come in the other order, as the broker
+    // sends them from two threads.
+    drain_held(follower);
+    if (follower.fill != Fill::none && follower.held.empty()) finish_fill(follower);
+    return;
+  }
   if (follower.fill != Fill::none || !follower.live) return hold(follower, record);
-  const bool follows = record.prev_seq == last || (record.prev_seq < last && follower.certain);
+  const bool follows = record.prev_seq <= last && follower.certain;
   if (follows && append(follower, record)) return;
   if (!follows) counters_.holes.fetch_add(1, kRelaxed);
   hold(follower, record);
@@ -241,7 +248,9 @@ void StreamBridge::hold(Follower& follower, const BusRecord& record) {
     return;
   }
   follower.held_bytes += held.bytes();
-  follower.held.push_back(std::move(held));
+  const auto behind = std::find_if(follower.held.rbegin(), follower.held.rend(),
+                                   [&held](const Held& one) { return one.seq <= held.seq; });
+  follower.held.insert(behind.base(), std::move(held));
 }
 
 void StreamBridge::drop_held(Follower& follower) {

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -73,6 +74,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
 
   std::uint64_t followed() const noexcept override { return stats().followed; }
   std::vector<BusCount> counts() const override;
+  std::optional<EngineUse> engine_use() const override { return engine_.use(); }
 
   // After it nobody is called any more; who waits is told nothing.
   void stop();
@@ -102,8 +104,9 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
     bool certain = false;  // nothing can have been missed since
     bool again = false;    // it must be filled once more
     // Of the filling:
-    bool proved = false;  // it goes on from a record that was seen in the stream
-    bool at_end = false;  // there is nothing behind `batch`
+    std::uint64_t from_seq = 0;  // it fetches what is behind this
+    bool proved = false;         // it goes on from a record that was seen in the stream
+    bool at_end = false;         // there is nothing behind `batch`
     bool looked = false;
     std::vector<Held> batch;  // fetched, not appended yet
     std::uint64_t fill_number = 0;
@@ -141,6 +144,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   void ask(Follower& follower);
   void on_next(Follower& follower, const BusRecord* record);
   void prove(Follower& follower);
+  bool outrun(Follower& follower);
   void look(Follower& follower);
   void on_look(Follower& follower, const StreamView& stream);
   void take_batch(Follower& follower);

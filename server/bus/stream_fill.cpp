@@ -60,7 +60,8 @@ auto StreamBridge::of_fill(Follower& follower, Take take) {
 }
 
 void StreamBridge::ask(Follower& follower) {
-  const std::uint64_t last = follower.batch.empty() ? last_seq(follower) : follower.batch.back().seq;
+  if (follower.batch.empty()) follower.from_seq = last_seq(follower);
+  const std::uint64_t last = follower.batch.empty() ? follower.from_seq : follower.batch.back().seq;
   const auto asked = engine_.next(
       follower.channel->name(), last + 1,
       of_fill<const BusRecord*>(
@@ -86,9 +87,18 @@ void StreamBridge::on_next(Follower& follower, const BusRecord* record) {
   prove(follower);
 }
 
+// Records have come meanwhile: it begins behind them.
+bool StreamBridge::outrun(Follower& follower) {
+  if (last_seq(follower) == follower.from_seq) return false;
+  while (!follower.batch.empty()) drop_first(follower);
+  ask(follower);
+  return true;
+}
+
 // Is what they follow still there?
 void StreamBridge::prove(Follower& follower) {
-  const std::uint64_t last = last_seq(follower);
+  if (outrun(follower)) return;
+  const std::uint64_t last = follower.from_seq;
   if (last == 0) return look(follower);
   const auto asked = engine_.next(
       follower.channel->name(), last,
@@ -114,7 +124,8 @@ void StreamBridge::look(Follower& follower) {
 // own bounds those below stream.first_seq, by the bound of a channel those before the oldest; and if that last one
 // should still be there by both, somebody has removed it, or the bounds were smaller for a while: whatever was behind it.
 void StreamBridge::on_look(Follower& follower, const StreamView& stream) {
-  const std::uint64_t last = last_seq(follower);
+  if (outrun(follower)) return;
+  const std::uint64_t last = follower.from_seq;
   const bool removed = last > 0 && last >= stream.first_seq;
   std::vector<Held>& batch = follower.batch;
   std::uint64_t gone_through = stream.first_seq - 1;

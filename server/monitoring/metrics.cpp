@@ -308,6 +308,11 @@ std::string metrics_text(const MetricsSources& from) {
   if (const Bus* const bus = from.services.hub->bus()) {
     page.gauge("bus_followed", "Channels whose records come from other servers.").add(bus->followed());
     for (const BusCount& count : bus->counts()) page.counter(count.name, count.help).add(count.value);
+    if (const auto use = bus->engine_use(); use && use->at_ms > 0) {
+      page.gauge("stream_bytes", "Bytes of the stream, at the broker.").add(use->bytes);
+      page.gauge("stream_bytes_max", "Their bound; 0 is none.").add(use->bytes_max);
+      page.gauge("stream_records", "Records of all channels in the stream.").add(use->records);
+    }
   }
   return page.text();
 }

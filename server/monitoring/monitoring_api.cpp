@@ -1,7 +1,10 @@
 #include "monitoring/monitoring_api.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
+#include "bus/bus.h"
 #include "bus/nats_service.h"
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
@@ -13,6 +16,7 @@
 #include "monitoring/metrics.h"
 #include "monitoring/monitor_json.h"
 #include "net/http_service.h"
+#include "realtime/clock.h"
 #include "realtime/connection_manager.h"
 #include "realtime/hub.h"
 #include "tasks/task_registry.h"
@@ -125,11 +129,25 @@ std::string MonitoringApi::ledger_json() const {
                     {"refused", row.refused},
                     {"evicted", evicted}});
   }
-  return Json{{"budget_bytes", options_.memory_budget_bytes},
+  Json ledger{{"budget_bytes", options_.memory_budget_bytes},
               {"worst_case_bytes", ledger_.worst_case_bytes()},
               {"used_bytes", ledger_.used_bytes()},
-              {"accounts", rows}}
-      .dump();
+              {"accounts", rows}};
+  const Bus* const bus = services_.hub->bus();
+  if (const auto use = bus ? bus->engine_use() : std::nullopt; use && use->at_ms > 0) {
+    const auto bound = [](std::uint64_t value) { return value > 0 ? Json(value) : Json(); };
+    ledger["stream"] = {{"name", use->name},
+                        {"storage", use->storage},
+                        {"replicas", use->replicas},
+                        {"used_bytes", use->bytes},
+                        {"capacity_bytes", bound(use->bytes_max)},
+                        {"records", use->records},
+                        {"records_max", bound(use->records_max)},
+                        {"channel_records_max", bound(use->channel_records_max)},
+                        {"age_s_max", bound(use->age_max_s)},
+                        {"looked_ms_ago", std::max<std::int64_t>(0, steady_ms() - use->at_ms)}};
+  }
+  return ledger.dump();
 }
 
 }  // namespace ringfence

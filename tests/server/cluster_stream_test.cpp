@@ -340,6 +340,78 @@ TEST_CASE("JetStream: a stream that is made anew begins another epoch", "[cluste
   CHECK(again.events(1)[0].seq == *seq);
 }
 
+TEST_CASE("JetStream: a stream that is deleted or changed under us is noticed on the same connection", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) { options.nats.heartbeat_ms = 50; });
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  WsClient reader(a.server.port());
+  const Json told = reader.subscribe("room");
+  a.publish("room", "1");
+  reader.events(1);
+  Outsider outsider(broker);
+  REQUIRE(outsider.ask("STREAM.DELETE.ringfence")["success"] == true);
+  CHECK(reader.expect("closing")["reason"] == "stream_replaced");
+  std::unique_ptr<WsClient> again;
+  REQUIRE(eventually([&] {
+    try {  // who comes while the others are being closed is closed with them
+      again = std::make_unique<WsClient>(a.server.port());
+      return again->subscribe("room")["epoch"] != told["epoch"];
+    } catch (const std::exception&) {
+      return false;
+    }
+  }));
+  REQUIRE(eventually([&] { return a.server.publish("room", "message", "2").ok(); }));
+  CHECK(again->events(1)[0].data == "2");
+  // It refuses when it is full, instead of letting go of the oldest: so nothing is served from it.
+  const Json config = outsider.ask("STREAM.INFO.ringfence")["config"];
+  Json other = config;
+  other["discard"] = "new";
+  REQUIRE_FALSE(outsider.ask("STREAM.UPDATE.ringfence", other).contains("error"));
+  REQUIRE(a.eventually_nats(NatsState::degraded));
+  CHECK(health(a.server.port())["reasons"][0]["reason"].get<std::string>().find("discard") != std::string::npos);
+  REQUIRE_FALSE(outsider.ask("STREAM.UPDATE.ringfence", config).contains("error"));
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  CHECK(a.server.nats()->stats().disconnects == 0);
+}
+
+TEST_CASE("JetStream: what the stream holds stands in the ledger against its bounds", "[cluster]") {
+  Broker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) {
+    options.nats.heartbeat_ms = 50;
+    options.limits.history_records_max = 5;
+    options.limits.history_age_max_s = 3'600;
+    options.nats.stream_bytes = 2 << 20;
+  });
+  REQUIRE(a.eventually_nats(NatsState::connected));
+  const auto stream = [&] {
+    return Json::parse(HttpClient(a.server.port()).get("/v1/monitoring/ledger").body())["stream"];
+  };
+  CHECK(eventually([&] { return stream()["records"] == 0; }));
+  for (int i = 0; i < 7; ++i) a.publish("room", "1");
+  a.publish("other", "1");
+  REQUIRE(eventually([&] { return stream()["records"] == 6; }));
+  const Json now = stream();
+  CHECK(now["name"] == "ringfence");
+  CHECK(now["storage"] == "file");
+  CHECK(now["replicas"] == 1);
+  CHECK(now["used_bytes"] > 6 * 24);
+  CHECK(now["capacity_bytes"] == 2 << 20);
+  CHECK(now["channel_records_max"] == 5);
+  CHECK(now["records_max"].is_null());
+  CHECK(now["age_s_max"] == 3'600);
+  CHECK(now["looked_ms_ago"] < 20'000);
+  Outsider outsider(broker);
+  Json config = outsider.ask("STREAM.INFO.ringfence")["config"];
+  config["max_msgs"] = 4;
+  REQUIRE_FALSE(outsider.ask("STREAM.UPDATE.ringfence", config).contains("error"));
+  CHECK(eventually([&] { return stream()["records"] == 4 && stream()["records_max"] == 4; }));
+  const std::string metrics = HttpClient(a.server.port()).get("/metrics").body();
+  CHECK(metrics.find("ringfence_stream_records 4\n") != std::string::npos);
+  CHECK(metrics.find("ringfence_stream_bytes_max 2097152\n") != std::string::npos);
+  // No part of this server's memory.
+  for (const LedgerRow& row : a.server.ledger().rows()) CHECK(row.name.find("stream") == std::string::npos);
+}
+
 TEST_CASE("JetStream: a stream with other settings is told in one line, and served once it is as it must be",
           "[cluster]") {
   Broker broker;
