@@ -52,14 +52,14 @@ ClusterPresence::ClusterPresence(NatsService& nats, Presence& presence, Ledger& 
   static_assert(sizeof(JoinedTable::value_type) + 2 * Identity::kNameBytesMax + 32 + 64 <= kJoinBytes);
   presence_.attach(*this, run_);
   nats_.watch_state([this, life = life_](NatsState from, NatsState to) {
-    if (!life->over && started_ && connected(to) && !connected(from)) tell(false);
+    if (life->started && !life->over && connected(to) && !connected(from)) tell(false);
   });
 }
 
 ClusterPresence::~ClusterPresence() { stop(); }
 
 void ClusterPresence::start() {
-  if (started_.exchange(true)) return;
+  if (life_->started.exchange(true)) return;
   messages_ = nats_.subscribe(subject_ + "*", [this](NatsMessage& message) { on_message(message); }, kWho).value();
   asks_ = nats_.subscribe(ask_subject_ + name_, [this](NatsMessage& message) { on_ask(message); }, kWho).value();
   boost::asio::post(nats_.executor(), [this] { beat(); });
@@ -68,7 +68,7 @@ void ClusterPresence::start() {
 void ClusterPresence::stop() {
   if (life_->over) return;
   presence_.detach();
-  if (!started_) {
+  if (!life_->started) {
     life_->over = true;
     return;
   }
@@ -90,7 +90,7 @@ void ClusterPresence::stop() {
 
 void ClusterPresence::on_presence(unsigned part, const PresenceNews& news) {
   // One that would wait for the broker is as good as lost: when it is back, all is asked for.
-  if (!started_ || !connected(nats_.state())) {
+  if (!life_->started || !connected(nats_.state())) {
     counters_.not_sent.fetch_add(1, kRelaxed);
     return;
   }

@@ -107,7 +107,8 @@ class ClusterPresence final : public PresenceListener {
   };
   // What handlers hold that may be called when this is gone.
   struct Life {
-    bool over = false;  // the service's thread's
+    std::atomic<bool> started{false};
+    std::atomic<bool> over{false};
   };
   using Peers = std::unordered_map<std::uint64_t, Peer>;  // by run
 
@@ -142,7 +143,6 @@ class ClusterPresence final : public PresenceListener {
   const std::string run_text_;
   Account account_;
   const std::shared_ptr<Life> life_ = std::make_shared<Life>();
-  std::atomic<bool> started_{false};
   // The service's thread's.
   Peers peers_;
   std::uint64_t next_number_ = 1;
