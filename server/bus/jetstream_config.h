@@ -20,8 +20,9 @@ struct StreamSettings;
 std::string stream_config(std::string_view name, std::string_view prefix, const StreamSettings& settings);
 
 struct StreamCheck {
-  std::string fault;    // the order cannot rest on it
-  std::string differs;  // bounds that are not as asked for
+  bool unfinished = false;  // the broker is just making it: nothing else is said
+  std::string fault;        // the order cannot rest on it
+  std::string differs;      // bounds that are not as asked for
   StreamView view;
 };
 // Of the answer to $JS.API.STREAM.INFO.

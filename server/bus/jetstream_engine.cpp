@@ -118,7 +118,6 @@ void JetStreamEngine::look_for_stream() {
 }
 
 void JetStreamEngine::make_stream() {
-  lose_stream();  // it was deleted
   const auto asked = nats_.request(
       {.subject = "$JS.API.STREAM.CREATE." + stream_, .data = stream_config(stream_, prefix_, settings_)},
       [self = weak_from_this()](const NatsAnswer& answer) {
@@ -139,9 +138,13 @@ void JetStreamEngine::make_stream() {
 void JetStreamEngine::take_stream(std::string_view text) {
   const auto info = Json::parse(text, nullptr, false);
   const auto code = error_code_of(info);
-  if (code == kNoStream) return make_stream();
+  if (code == kNoStream) {
+    lose_stream();  // it was deleted
+    return make_stream();
+  }
   if (code != 0) return wrong("JetStream: " + error_text_of(info));
   const StreamCheck check = check_stream(info, stream_, prefix_, settings_);
+  if (check.unfinished) return look_again(kUnfinished);
   if (!check.fault.empty()) return wrong(check.fault);
   if (!check.differs.empty() && !std::exchange(told_bounds_, true))
     logger("bus")->warn("the stream {} has other bounds than this server's options: {}; the stream's hold", stream_,
@@ -168,10 +171,14 @@ EngineUse JetStreamEngine::use() const {
 void JetStreamEngine::wrong(std::string reason) {
   lose_stream();
   nats_.set_degraded(kWho, std::move(reason));
-  retry_->expires_after(kRetry);
+  look_again(kRetry);
+}
+
+void JetStreamEngine::look_again(std::chrono::milliseconds wait) {
+  retry_->expires_after(wait);
   retry_->async_wait([self = weak_from_this()](const boost::system::error_code& error) {
     const auto engine = self.lock();
-    if (!error && engine && engine->connected_ && !engine->checked_) engine->look_for_stream();
+    if (!error && engine && engine->connected_) engine->look_for_stream();
   });
 }
 

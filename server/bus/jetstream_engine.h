@@ -37,6 +37,7 @@ struct StreamSettings {
 class JetStreamEngine final : public BusEngine, public std::enable_shared_from_this<JetStreamEngine> {
  public:
   static constexpr std::chrono::milliseconds kRetry{1'000};
+  static constexpr std::chrono::milliseconds kUnfinished{20};
 
   // The service outlives it. Before its start().
   static std::shared_ptr<JetStreamEngine> create(NatsService& nats, const StreamSettings& settings);
@@ -64,6 +65,7 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   void wrong(std::string reason);
   void lose_stream();
   void look_later();
+  void look_again(std::chrono::milliseconds wait);
   void on_message(const std::string& channel, NatsMessage& message);
   std::string in_subject(std::string_view channel) const;
 
