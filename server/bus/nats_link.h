@@ -3,7 +3,8 @@
 // cnats has an interface for event loops: it asks for the socket to be watched, and is called when it is ready. So nothing
 // here blocks but connect(), and reading can be stopped, which makes the broker wait. cnats's own reconnecting is off: a link
 // that is closed is done with, and NatsService makes another.
-// Owns     the connection, and a copy of its descriptor, so that cnats may close its own at any time.
+// Owns     the connection, and a copy of its descriptor, so that cnats may close its own at any time. Since 3.10 it leaves
+//          that to us: it is closed with the copy.
 // Threads  the io_context's. cnats calls back from threads of its own: that is passed on.
 // Bounds   the write buffer is what the caller lets it be: look at buffered() before publishing.
 // Errors   connect(): false, with the reason in words. Later ones come by the hooks.
