@@ -16,6 +16,7 @@ const ENTRIES = [
   'react',
   'ring',
   'keyed',
+  'list',
   'zustand',
   'redux',
   'persist',
@@ -123,7 +124,7 @@ execFileSync(process.execPath, [tsc, '-p', join(here, 'tsconfig.build.json')], {
 // The declarations name the generated modules nowhere that a user sees; what is left of them is internal.
 for (const file of ['core.wasm', 'worker_thread.js', ...ENTRIES.flatMap((name) => [`${name}.js`, `${name}.d.ts`])])
   if (!existsSync(join(dist, file))) throw new Error(`${file} is missing in dist`);
-for (const name of ['react.js', 'ring.js']) {
+for (const name of ['react.js', 'ring.js', 'list.js']) {
   const file = join(dist, name);
   const code = readFileSync(file, 'utf8');
   if (!code.startsWith('"use client"')) writeFileSync(file, `"use client";${code}`);

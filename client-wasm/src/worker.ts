@@ -95,6 +95,8 @@ export interface WorkerHandleCounts {
   readonly histories: number;
   /** Selectors that somebody listens to: windows in the worker. */
   readonly windows: number;
+  /** Lists that the worker draws. */
+  readonly drawings: number;
   readonly listeners: number;
   readonly clients: number;
   readonly subscriptions: number;
@@ -154,7 +156,7 @@ function afterFrame(run: () => void): () => void {
 class WorkerStoreImpl implements WorkerStore {
   readonly #link: Link;
   readonly #histories = new Map<number, RemoteHistory<unknown>>();
-  readonly #windows = new Map<number, RemoteHistory<unknown>>(); // by window
+  readonly #windows = new Map<number, RemoteHistory<unknown>>(); // by window or drawing
   readonly #clients = new Map<number, RemoteClient>();
   readonly #onError: (error: unknown) => void;
   #forgetFrame: (() => void) | undefined;
@@ -248,12 +250,16 @@ class WorkerStoreImpl implements WorkerStore {
   }
 
   // All of it first, then everybody is told: what a listener reads is of one moment.
-  #take({ windows, states, subscriptions, resumes, errors }: News): void {
+  #take({ windows, drawings, states, subscriptions, resumes, errors }: News): void {
     this.#forgetFrame = afterFrame(() => this.#link.send({ op: 'shown' }));
     const tell: (() => void)[] = [];
     for (const news of windows) {
       const told = this.#windows.get(news.window)?.take(news);
       if (told) tell.push(told);
+    }
+    for (const news of drawings) {
+      const history = this.#windows.get(news.drawing);
+      if (history) tell.push(() => history.drawn(news));
     }
     for (const [id, state] of subscriptions)
       for (const client of this.#clients.values()) client.subscription(id, state);

@@ -64,6 +64,8 @@ describe('the package', () => {
       './dist/worker.js',
       './dist/worker.d.ts',
       './dist/worker_thread.js',
+      './dist/list.js',
+      './dist/list.d.ts',
     ])
       expect(files).toContain(file);
     expect(files.filter((file) => /\.(cpp|test\.|map$)/.test(file))).toEqual([]);
@@ -143,7 +145,7 @@ describe('the package', () => {
       const from = dirname(require.resolve(`${name}/package.json`));
       symlinkSync(from, join(folder, 'node_modules', name));
     }
-    for (const entry of ['react.js', 'ring.js'])
+    for (const entry of ['react.js', 'ring.js', 'list.js'])
       expect(readFileSync(join(folder, 'node_modules/ringfence/dist', entry), 'utf8')).toMatch(/^"use client"/);
     expect(run(`import * as hooks from 'ringfence/react'; console.log(Object.keys(hooks).sort().join())`).trim()).toBe(
       'Provider,useBackfill,useClient,useConnection,useCount,useHistory,useKeyed,usePresence,useProjection,useStore,useSubscription,useView',
@@ -225,6 +227,7 @@ describe('the package', () => {
     for (const [entry, most] of [
       ['react.js', 3000],
       ['ring.js', 1500],
+      ['list.js', 3000],
       ['keyed.js', 3000],
       ['zustand.js', 3000],
       ['redux.js', 3000],
@@ -304,10 +307,10 @@ describe('the sources', () => {
   const importersOf = (module: string): string[] =>
     [...imports].filter(([, list]) => list.includes(module)).map(([name]) => name);
 
-  it('know the WASM in core.ts alone, and React in react.ts, react/ and ring.ts alone', () => {
+  it('know the WASM in core.ts alone, and React in react.ts, react/, ring.ts and list.ts alone', () => {
     expect(imports.size).toBeGreaterThan(15);
     expect(importersOf('./instance.js')).toEqual(['core.ts']);
-    expect(importersOf('react')).toEqual(['react.ts', 'ring.ts']);
+    expect(importersOf('react')).toEqual(['list.ts', 'react.ts', 'ring.ts']);
     expect(imports.get('ring.ts')?.filter((name) => name.startsWith('.'))).toEqual([
       './capped/versions.js',
       './check_integer.js',

@@ -11,6 +11,7 @@ import { type Persistence, persist } from '../persist.js';
 import { StoreImpl } from '../store.js';
 import type { ChannelSubscription, Client, ClientOptions } from '../types.js';
 import { toPlain } from './errors.js';
+import { HostDrawing } from './host_drawing.js';
 import { HostWindow } from './host_window.js';
 import type { Call, HostPort, ToPage, ToWorker } from './messages.js';
 import { Outbox } from './outbox.js';
@@ -35,6 +36,7 @@ export class Host {
   readonly #outbox: Outbox;
   readonly #histories = new Map<number, HistoryImpl<unknown>>();
   readonly #windows = new Map<number, HostWindow>();
+  readonly #drawings = new Map<number, HostDrawing>();
   readonly #clients = new Map<number, Client>();
   readonly #subscriptions = new Map<number, Subscribed>();
   /** Of each history with a subscription, one: the server's answer, which is their state's, is a change of the history. */
@@ -70,6 +72,23 @@ export class Host {
       case 'close':
         this.#windows.get(message.window)?.end();
         this.#windows.delete(message.window);
+        return;
+      case 'draw': {
+        const history = this.#histories.get(message.history);
+        if (!history || history.ended) return;
+        const { drawing, canvas, state } = message;
+        try {
+          this.#drawings.set(drawing, new HostDrawing(drawing, history, canvas, state, this.#outbox));
+        } catch (error) {
+          this.#failed(error);
+        }
+        return;
+      }
+      case 'redraw':
+        return this.#drawings.get(message.drawing)?.update(message.change);
+      case 'undraw':
+        this.#drawings.get(message.drawing)?.end();
+        this.#drawings.delete(message.drawing);
         return;
       case 'subscribe':
         return this.#subscribe(message);

@@ -41,7 +41,7 @@ export class Link {
   #ended = false;
   #endTimer: ReturnType<typeof setTimeout> | undefined;
   /** What was begun here and has not ended, by kind. */
-  readonly live = { histories: 0, windows: 0, listeners: 0, clients: 0, subscriptions: 0 };
+  readonly live = { histories: 0, windows: 0, drawings: 0, listeners: 0, clients: 0, subscriptions: 0 };
 
   constructor(
     worker: WorkerLike,
@@ -74,8 +74,8 @@ export class Link {
     return ++this.#ids;
   }
 
-  send(message: ToWorker): void {
-    if (!this.#ended) this.#worker.postMessage(message, []);
+  send(message: ToWorker, transfer: Transferable[] = []): void {
+    if (!this.#ended) this.#worker.postMessage(message, transfer);
   }
 
   call<Value>(call: Call): Promise<Value> {

@@ -1,4 +1,5 @@
 // What a page and its worker tell each other. Numbers name things: the page chooses them.
+import type { DrawingNews, DrawingState } from '../list/messages.js';
 import type { PersistOptions } from '../persist.js';
 import type {
   ChannelResume,
@@ -51,6 +52,16 @@ export type ToWorker =
   /** The windows of a history that the page shows. */
   | { readonly op: 'open'; readonly window: number; readonly history: number; readonly selector: Selector }
   | { readonly op: 'close'; readonly window: number }
+  /** A list of a history, drawn on a canvas of the page's, which comes along. */
+  | {
+      readonly op: 'draw';
+      readonly drawing: number;
+      readonly history: number;
+      readonly canvas: OffscreenCanvas;
+      readonly state: DrawingState;
+    }
+  | { readonly op: 'redraw'; readonly drawing: number; readonly change: Partial<DrawingState> }
+  | { readonly op: 'undraw'; readonly drawing: number }
   | {
       readonly op: 'subscribe';
       readonly subscription: number;
@@ -105,6 +116,7 @@ export interface WindowNews {
 export interface News {
   readonly op: 'news';
   readonly windows: readonly WindowNews[];
+  readonly drawings: readonly DrawingNews[];
   readonly states: readonly (readonly [client: number, state: ConnectionState])[];
   readonly subscriptions: readonly (readonly [subscription: number, state: ChannelSubscription['state']])[];
   readonly resumes: readonly (readonly [client: number, resume: ChannelResume])[];

@@ -3,18 +3,30 @@
 // Bounds   one message on its way, whatever happens meanwhile: of a window, a state and a subscription only the latest
 //          counts; resumes and errors wait up to NEWS_MAX each, then the oldest are dropped (errors are counted by the client).
 import type { ChannelResume, ChannelSubscription, ConnectionState } from '../types.js';
+import type { DrawingNews } from '../list/messages.js';
 import type { HostPort, News, PlainError, WindowNews } from './messages.js';
 
 const NEWS_MAX = 256;
 
-/** A window that may have changed. */
-export interface Dirty {
-  take(): WindowNews | undefined;
+/** A window or a drawing that may have changed. */
+export interface Dirty<Told = WindowNews> {
+  take(): Told | undefined;
+}
+
+function takeAll<Told>(dirty: Set<Dirty<Told>>): Told[] {
+  const all: Told[] = [];
+  for (const one of dirty) {
+    const news = one.take();
+    if (news) all.push(news);
+  }
+  dirty.clear();
+  return all;
 }
 
 export class Outbox {
   readonly #port: HostPort;
   readonly #windows = new Set<Dirty>();
+  readonly #drawings = new Set<Dirty<DrawingNews>>();
   readonly #states = new Map<number, ConnectionState>();
   readonly #subscriptions = new Map<number, ChannelSubscription['state']>();
   #resumes: (readonly [number, ChannelResume])[] = [];
@@ -31,8 +43,14 @@ export class Outbox {
     this.#schedule();
   }
 
-  closed(window: Dirty): void {
-    this.#windows.delete(window);
+  drawing(drawing: Dirty<DrawingNews>): void {
+    this.#drawings.add(drawing);
+    this.#schedule();
+  }
+
+  closed(gone: Dirty | Dirty<DrawingNews>): void {
+    this.#windows.delete(gone as Dirty);
+    this.#drawings.delete(gone as Dirty<DrawingNews>);
   }
 
   state(client: number, state: ConnectionState): void {
@@ -72,15 +90,12 @@ export class Outbox {
 
   #send(): void {
     if (this.#underWay) return;
-    const windows: WindowNews[] = [];
-    for (const window of this.#windows) {
-      const news = window.take();
-      if (news) windows.push(news);
-    }
-    this.#windows.clear();
+    const windows = takeAll(this.#windows);
+    const drawings = takeAll(this.#drawings);
     const news: News = {
       op: 'news',
       windows,
+      drawings,
       states: [...this.#states],
       subscriptions: [...this.#subscriptions],
       resumes: this.#resumes,
@@ -91,7 +106,8 @@ export class Outbox {
     this.#resumes = [];
     this.#errors = [];
     const { states, subscriptions, resumes, errors } = news;
-    if (windows.length + states.length + subscriptions.length + resumes.length + errors.length === 0) return;
+    const kinds = [windows, drawings, states, subscriptions, resumes, errors];
+    if (kinds.every(({ length }) => length === 0)) return;
     this.#underWay = true;
     this.#port.postMessage(
       news,

@@ -1,8 +1,9 @@
 // A history that lives in the worker, as the page sees it: the windows that are shown.
 //
 // Owns     a window in the worker for each selector that somebody listens to; it ends one task after the last listener.
-// Bounds   the rows of those windows; WINDOWS_MAX of them.
+// Bounds   the rows of those windows; WINDOWS_MAX of them, DRAWINGS_MAX lists that the worker draws.
 import { EndedError, RingfenceError } from '../errors.js';
+import type { Drawing, Drawings, DrawingNews, DrawingState } from '../list/messages.js';
 import type { Handle, HistoryStats, Selector, Snapshot, Window } from '../types.js';
 import { EMPTY_SNAPSHOT, checkSelector } from '../window.js';
 import { type Link, dispose } from './link.js';
@@ -10,6 +11,7 @@ import type { WindowNews } from './messages.js';
 import { type Decode, RemoteRows } from './rows.js';
 
 const WINDOWS_MAX = 1024;
+const DRAWINGS_MAX = 64;
 
 interface Shown<T> {
   readonly id: number;
@@ -20,14 +22,15 @@ interface Shown<T> {
   leaving: ReturnType<typeof setTimeout> | undefined;
 }
 
-export class RemoteHistory<T> {
+export class RemoteHistory<T> implements Drawings {
   readonly name: string;
   readonly restored: number;
   readonly id: number;
   readonly #link: Link;
   readonly #rows: RemoteRows<T>;
   readonly #windows = new Map<string, Shown<T>>(); // by selector
-  readonly #byId: Map<number, RemoteHistory<unknown>>; // of all histories: who a window's news are for
+  readonly #byId: Map<number, RemoteHistory<unknown>>; // of all histories: who the news of a window or a drawing are for
+  readonly #drawings = new Map<number, { readonly drawing: Drawing; readonly told: (news: DrawingNews) => void }>();
   readonly #gone: () => void;
   #ended = false;
 
@@ -84,6 +87,7 @@ export class RemoteHistory<T> {
     if (this.#ended) return;
     this.#ended = true;
     for (const [key, shown] of this.#windows) this.#close(key, shown);
+    for (const { drawing } of [...this.#drawings.values()]) drawing.end();
     this.#link.send({ op: 'endHistory', history: this.id });
     this.#gone();
     --this.#link.live.histories;
@@ -91,6 +95,33 @@ export class RemoteHistory<T> {
 
   [dispose](): void {
     this.end();
+  }
+
+  draw(canvas: OffscreenCanvas, state: DrawingState, told: (news: DrawingNews) => void): Drawing {
+    this.#check();
+    if (this.#drawings.size >= DRAWINGS_MAX)
+      throw new RingfenceError('too_many_subscriptions', `${DRAWINGS_MAX} lists are drawn already`);
+    const id = this.#link.next();
+    this.#link.send({ op: 'draw', drawing: id, history: this.id, canvas, state }, [canvas]);
+    const drawing = {
+      update: (change: Partial<DrawingState>) => {
+        if (this.#drawings.has(id)) this.#link.send({ op: 'redraw', drawing: id, change });
+      },
+      end: () => {
+        if (!this.#drawings.delete(id)) return;
+        this.#byId.delete(id);
+        --this.#link.live.drawings;
+        this.#link.send({ op: 'undraw', drawing: id });
+      },
+    };
+    this.#drawings.set(id, { drawing, told });
+    this.#byId.set(id, this as RemoteHistory<unknown>);
+    ++this.#link.live.drawings;
+    return drawing;
+  }
+
+  drawn(news: DrawingNews): void {
+    this.#link.guard(() => this.#drawings.get(news.drawing)?.told(news));
   }
 
   /** Takes what is new in a window; what tells its listeners, undefined if it has gone. */

@@ -1,5 +1,6 @@
 // The page of `./dev bench frames`: one virtual list that shows the newest rows, above one of several stores. The list, the
-// rows and the watch are the same for all; ?store= says which store, and its module in stores/ is all that differs.
+// rows and the watch are the same for all; ?store= says which store, and its module in stores/ is all that differs, unless
+// that brings a list of its own.
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { memo, useLayoutEffect, useRef } from 'react';
 import { createRoot } from 'react-dom/client';
@@ -14,6 +15,7 @@ const stores = {
   pixels: () => import('./stores/pixels.js'),
   ringfence: () => import('./stores/ringfence.js'),
   ringfence_worker: () => import('./stores/ringfence_worker.js'),
+  ringfence_list: () => import('./stores/ringfence_list.jsx'),
   zustand: () => import('./stores/zustand.js'),
   zustand_naive: () => import('./stores/zustand_naive.js'),
   rtk: () => import('./stores/rtk.jsx'),
@@ -69,6 +71,7 @@ const {
   taken,
   size,
   Wrapper = ({ children }) => children,
+  OwnList,
 } = await open({
   url: `ws://${location.host}/v1/ws`,
   channel: options.get('channel'),
@@ -76,9 +79,7 @@ const {
   eventsPerS: Number(options.get('rate')),
 });
 createRoot(document.getElementById('root')).render(
-  <Wrapper>
-    <List useTail={useTail} />
-  </Wrapper>,
+  <Wrapper>{OwnList ? <OwnList rowHeight={ROW_PX} /> : <List useTail={useTail} />}</Wrapper>,
 );
 startWatch();
 globalThis.bench = { taken, size, watch };
