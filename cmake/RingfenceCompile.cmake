@@ -3,7 +3,6 @@
 set(RINGFENCE_SANITIZE "" CACHE STRING "address, thread, fuzzer or empty")
 # Off where g++ inlines instrumented code and then warns of what it cannot see; release has it on.
 option(RINGFENCE_WERROR "Warnings in own code are errors" ON)
-option(RINGFENCE_HEADER_CHECK "Compile every header alone" OFF)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

@@ -1,7 +1,8 @@
 # ringfence_headers_alone(name root link headers...): an object library with one unit per header, which
-# includes nothing else. A header that leans on what its includer had included first breaks the build.
+# includes nothing else. A header that leans on what its includer had included first breaks it. Not part of a
+# plain build: the target headers_alone builds all of them.
 function(ringfence_headers_alone name root link)
-  if(NOT RINGFENCE_HEADER_CHECK OR NOT ARGN)
+  if(NOT ARGN)
     return()
   endif()
   set(units)
@@ -11,9 +12,13 @@ function(ringfence_headers_alone name root link)
     file(CONFIGURE OUTPUT "${unit}" CONTENT "#include \"${relative}\"\n#include \"${relative}\"  // twice: guarded\n")
     list(APPEND units "${unit}")
   endforeach()
-  add_library(${name} OBJECT ${units})
+  add_library(${name} OBJECT EXCLUDE_FROM_ALL ${units})
   target_link_libraries(${name} PRIVATE ${link})
   target_include_directories(${name} PRIVATE "${root}")
   target_compile_options(${name} PRIVATE -O0)
   ringfence_own(${name})
+  if(NOT TARGET headers_alone)
+    add_custom_target(headers_alone)
+  endif()
+  add_dependencies(headers_alone ${name})
 endfunction()

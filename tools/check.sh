@@ -15,6 +15,11 @@ typecheck() {
   return $status
 }
 
+headers_alone() {
+  configure release
+  cmake --build build/release -j "$(jobs_max)" --target headers_alone
+}
+
 # One unit per process and core; a unit whose text, headers and settings did not change is not read again.
 clang_tidy() {
   configure tidy
@@ -46,6 +51,7 @@ step "prettier" prettier
 build_wasm core
 build_client
 step "types" typecheck
+step "headers alone" headers_alone
 step "clang-tidy" clang_tidy
 for preset in asan tsan; do
   configure $preset

@@ -63,7 +63,7 @@ run_ctest() {
   # ThreadSanitizer of older compilers cannot run with as much address randomisation as newer kernels use.
   if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then prefix=(setarch -R); fi
   say "tests: $preset"
-  "${prefix[@]}" ctest --test-dir "build/$preset" -V > "$log" 2>&1 || true
+  "${prefix[@]}" ctest --test-dir "build/$preset" -V -j "$(nproc)" > "$log" 2>&1 || true
   local totals
   totals=$(awk '
     match($0, /^[0-9]+: test cases: [0-9]+ passed, [0-9]+ failed/) {
