@@ -50,7 +50,7 @@ export type ArrayKeys<T> = { [K in keyof T]-?: T[K] extends readonly unknown[] ?
 export type Mutators = [StoreMutatorIdentifier, unknown][];
 
 type State = Record<string, unknown>;
-type Set = (partial: unknown, replace?: boolean, ...rest: unknown[]) => unknown;
+type Set = (partial: unknown, replace?: boolean, action?: unknown) => unknown; // the action: of devtools
 type Listener = (state: State, before: State) => void;
 interface Api {
   setState: Set;
@@ -114,6 +114,8 @@ class CappedStore {
   readonly #set: Set;
   readonly #get: () => State | undefined;
   readonly #api: Api;
+  /** No state of it is a lazy one: a set may stay the part that it is, for the store to merge. */
+  readonly #eager: boolean;
   /** The state whose fields are known to be capped. */
   #seen: State | undefined;
 
@@ -121,6 +123,7 @@ class CappedStore {
     this.#fields = [...capacities].map(([name, capacity]) => new Field(name, capacity));
     this.#places = new Map(this.#fields.map(({ name }, at) => [name, at]));
     this.#getters = new Map(this.#fields.map(({ name }, at) => [name, getterOf(name, at)]));
+    this.#eager = this.#fields.every(({ capacity }) => capacity < LAZY_ROWS_MIN);
     this.#set = set;
     this.#get = get;
     this.#api = api;
@@ -145,48 +148,52 @@ class CappedStore {
   }
 
   #wrap(set: Set): Set {
-    return (partial, replace, ...rest) => {
+    return (partial, replace, action) => {
       if (partial instanceof Append) {
         partial.taken = true;
-        return set(this.#appended(partial), true, ...rest);
+        return set(this.#appended(partial), true, action);
       }
-      if (typeof partial !== 'function') return set(this.#next(this.#get(), partial, replace), true, ...rest);
+      if (typeof partial !== 'function') return set(this.#next(this.#get(), partial, replace), true, action);
       const update = partial as (state: State) => unknown;
-      const next = (state: State): unknown =>
-        (state as { [DRAFT]?: unknown } | undefined)?.[DRAFT]
-          ? this.#draft(state, update(state), replace)
-          : this.#next(state, update(state), replace);
-      return set(next, true, ...rest);
+      const merged = this.#eager && !replace;
+      const next = (state: State): unknown => {
+        const result = update(state);
+        if ((state as { [DRAFT]?: unknown } | undefined)?.[DRAFT]) return this.#draft(state, result, replace);
+        if (!merged) return this.#next(state, result, replace);
+        return result === state ? state : this.#capped(result as State, Object(result) === result);
+      };
+      return set(next, merged ? replace : true, action);
     };
   }
 
   /** The whole state after a set. */
   #next(state: State | undefined, partial: unknown, replace: boolean | undefined): State {
     if (Object.is(partial, state)) return state as State;
-    if (typeof partial !== 'object' || partial === null) return this.#capped(partial as State);
+    if (Object(partial) !== partial) return this.#capped(partial as State);
     const versions = replace ? undefined : versionsOf(state);
-    const before = versions && state ? state : undefined;
     // Rows that nobody has read are not read for a set that leaves them alone.
-    if (before && versions && !this.#fields.some(({ name }) => name in partial)) {
-      if (this.#fields.some(({ head }) => !head.items)) {
-        const shown = lazyState(before, this.#getters, versions);
-        return (this.#seen = Object.assign(shown, partial));
-      }
-    }
-    return this.#capped(replace ? (partial as State) : Object.assign({}, state, partial));
+    if (
+      versions &&
+      !this.#fields.some(({ name }) => name in (partial as State)) &&
+      this.#fields.some(({ head }) => !head.items)
+    )
+      return (this.#seen = Object.assign(lazyState(state as State, this.#getters, versions), partial));
+    return this.#capped((replace ? partial : { ...state, ...(partial as State) }) as State);
   }
 
-  /** A state with its fields capped: itself, unless one is too long. */
-  #capped(state: State): State {
-    for (const field of this.#fields) field.check(state?.[field.name]); // all of them before any is taken
+  /** A state with its fields capped, or a part of one that the store merges: itself, unless a field is too long. */
+  #capped(state: State, part = false): State {
+    // All of them before any is taken.
+    for (const field of this.#fields) if (!part || field.name in state) field.check(state?.[field.name]);
     let result = state;
     for (const field of this.#fields) {
-      const value = state[field.name] as readonly unknown[];
-      if (value === field.head.items) continue;
+      const value = state[field.name] as readonly unknown[] | undefined;
+      if (!value || value === field.head.items) continue;
       const kept = field.adopt(value);
       if (kept !== value) result = { ...result, [field.name]: kept };
     }
-    return (this.#seen = result);
+    if (!part) this.#seen = result;
+    return result;
   }
 
   #appended({ name, rows }: Append): State {
@@ -195,7 +202,7 @@ class CappedStore {
       throw new RingfenceError('not_capped', `${JSON.stringify(name)} is not a capped field of this store`);
     const state = this.#get();
     if (!state) throw new RingfenceError('not_capped', `append to ${JSON.stringify(name)} before its store was there`);
-    if (rows.length === 0) return state;
+    if (!rows.length) return state;
     const field = this.#fields[at] as Field;
     if (field.capacity < LAZY_ROWS_MIN) {
       const next = { ...state };

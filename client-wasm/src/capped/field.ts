@@ -59,10 +59,10 @@ export class Field {
       const change = changeOf(before, next);
       prepended = change.prepended;
       this.#appended += change.added;
-      this.#evicted[next.length === 0 ? 'cleared' : change.other ? 'replaced' : 'capacity'] += change.left;
+      this.#evicted[!next.length ? 'cleared' : change.other ? 'replaced' : 'capacity'] += change.left;
       this.#evicted.capacity += over;
     }
-    const kept = over === 0 ? next : prepended ? [...next].slice(0, this.capacity) : newest(next, this.capacity);
+    const kept = !over ? next : prepended ? [...next].slice(0, this.capacity) : newest(next, this.capacity);
     this.#became(versionOf(Object.freeze(kept)));
     return kept;
   }
