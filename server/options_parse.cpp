@@ -194,6 +194,8 @@ std::vector<Row> serve_rows(Options& o) {
        Unit::ms, 1, kDayMs},
       {"Times", "ping-interval-ms", &l.ping_interval_ms, "of silence before a ping", Unit::ms, 1, kDayMs},
       {"Times", "dead-after-ms", &l.dead_after_ms, "of silence before a connection is closed", Unit::ms, 1, kDayMs},
+      {"Times", "http-answer-ms", &l.http_answer_ms, "that a request over HTTP may wait for the broker", Unit::ms, 1,
+       600'000},
       {"Times", "write-stall-ms", &l.write_stall_ms, "without progress of a write before the connection is closed",
        Unit::ms, 1, kDayMs},
       {"Times", "write-stall-pressure-ms", &l.write_stall_pressure_ms, "the same while the record memory is full",

@@ -23,6 +23,7 @@ struct Limits {
 
   std::uint64_t http_publish_bytes = 1ull << 20;  // of a body with events, counted as inbound memory
   std::uint32_t idempotency_keys_max = 2'000;
+  std::uint32_t http_answer_ms = 10'000;  // that a request may wait for the broker
 
   std::uint32_t connections_max = 10'000;
   std::uint32_t channels_max = 10'000;
@@ -73,15 +74,15 @@ struct Limits {
     return history_memory_bytes >= 64 * 1024 && history_records_max > 0 && history_bytes_max >= 4096 &&
            history_age_max_s > 0 && history_age_max_s < 1'000'000'000 && inbound_memory_bytes > 0 &&
            http_header_bytes >= 512 && http_header_bytes <= 8 * 1024 && http_body_bytes > 0 &&
-           http_body_bytes <= 1024 && http_publish_bytes > 0 && idempotency_keys_max > 0 && connections_max > 0 &&
-           channels_max > 0 && subscriptions_max > 0 && subscriptions_total_max > 0 && closed_ids_max > 0 &&
-           message_bytes >= 512 && message_bytes <= (64u << 20) && frame_bytes >= 512 && frame_bytes <= (8u << 20) &&
-           json_depth_max > 0 && errors_max > 0 && flush_ms > 0 && users_max > 0 && user_connections_max > 0 &&
-           json_string_chars_max > 0 && inbound_messages > 0 && inbound_window_s > 0 && user_attempts > 0 &&
-           address_attempts > 0 && attempts_window_s > 0 && attempt_windows_max > 0 && grace_ms > 0 &&
-           idle_timeout_ms > 0 && handshake_timeout_ms > 0 && ping_interval_ms > 0 && dead_after_ms > 0 &&
-           write_stall_ms > 0 && write_stall_pressure_ms > 0 && close_timeout_ms > 0 && channel_idle_ms > 0 &&
-           shutdown_timeout_ms > 0 && sweep_ms > 0 && events_max > 0 && event_memory_bytes > 0 &&
+           http_body_bytes <= 1024 && http_publish_bytes > 0 && idempotency_keys_max > 0 && http_answer_ms > 0 &&
+           connections_max > 0 && channels_max > 0 && subscriptions_max > 0 && subscriptions_total_max > 0 &&
+           closed_ids_max > 0 && message_bytes >= 512 && message_bytes <= (64u << 20) && frame_bytes >= 512 &&
+           frame_bytes <= (8u << 20) && json_depth_max > 0 && errors_max > 0 && flush_ms > 0 && users_max > 0 &&
+           user_connections_max > 0 && json_string_chars_max > 0 && inbound_messages > 0 && inbound_window_s > 0 &&
+           user_attempts > 0 && address_attempts > 0 && attempts_window_s > 0 && attempt_windows_max > 0 &&
+           grace_ms > 0 && idle_timeout_ms > 0 && handshake_timeout_ms > 0 && ping_interval_ms > 0 &&
+           dead_after_ms > 0 && write_stall_ms > 0 && write_stall_pressure_ms > 0 && close_timeout_ms > 0 &&
+           channel_idle_ms > 0 && shutdown_timeout_ms > 0 && sweep_ms > 0 && events_max > 0 && event_memory_bytes > 0 &&
            event_subscriptions_max > 0 && tasks_max > 0 && presence_members_max > 0 && presence_members_total_max > 0 &&
            presence_joins_max > 0 && presence_watches_max > 0 && presence_data_bytes > 0 && presence_data_bytes <= 4096;
   }

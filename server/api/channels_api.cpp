@@ -39,14 +39,31 @@ ApiResponse out_of_range(std::string_view name, std::uint64_t low, std::uint64_t
 }  // namespace
 
 void ChannelsApi::add_routes(Router& router) {
-  router.add({http::verb::get, "/v1/history", Access::back_end, 0, [this](ApiRequest& r) { return history(r); }});
+  router.add(
+      {http::verb::get, "/v1/history", Access::back_end, 0, {}, [this](ApiRequest& request, const ApiDone& done) {
+         history(request, done);
+       }});
   router.add({http::verb::get, "/v1/channels", Access::back_end, 0, [this](ApiRequest& r) { return channels(r); }});
   router.add({http::verb::get, "/v1/presence", Access::back_end, 0, [this](ApiRequest& r) { return presence(r); }});
   router.add({http::verb::get, "/v1/info", Access::back_end, 0, [this](ApiRequest&) { return info(); }});
 }
 
-ApiResponse ChannelsApi::history(const ApiRequest& request) {
-  Request asked;
+void ChannelsApi::history(const ApiRequest& request, const ApiDone& done) {
+  auto asked = std::make_shared<Request>();
+  if (auto refused = history_asked(request, *asked)) return done([refused] { return *refused; });
+  hub_.when_readable(asked->channel, [this, asked, done](Result<void> ready) {
+    done([this, asked, ready] {
+      if (!ready) return ApiResponse::fail(ready.error(), {});
+      const auto text = history_text(hub_, events_, *asked);
+      if (!text) return ApiResponse::fail(text.error(), {});
+      ApiResponse response;
+      response.body = text->view();
+      return response;
+    });
+  });
+}
+
+std::optional<ApiResponse> ChannelsApi::history_asked(const ApiRequest& request, Request& asked) {
   asked.op = Op::history;
   asked.channel = query_value(request.target, "channel");
   if (asked.channel.empty()) return ApiResponse::fail(Error::missing_field, "`channel` is missing");
@@ -57,12 +74,7 @@ ApiResponse ChannelsApi::history(const ApiRequest& request) {
   if (!query_number(request.target, "after", 0, kSeqMax, asked.after_seq)) return out_of_range("after", 0, kSeqMax);
   asked.limit = static_cast<std::uint32_t>(limit);
   if (std::string epoch = query_value(request.target, "epoch"); !epoch.empty()) asked.epoch = std::move(epoch);
-  if (const auto ready = hub_.wait_ready(asked.channel); !ready) return ApiResponse::fail(ready.error(), {});
-  const auto text = history_text(hub_, events_, asked);
-  if (!text) return ApiResponse::fail(text.error(), {});
-  ApiResponse response;
-  response.body = text->view();
-  return response;
+  return std::nullopt;
 }
 
 ApiResponse ChannelsApi::channels(const ApiRequest& request) {

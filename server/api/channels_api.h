@@ -7,13 +7,15 @@
 //
 // Threads  any. A page locks each of its channels once, for a look at its numbers; no lock is held over several.
 // Bounds   history, presence: limits.frame_bytes; a page: kPageMax channels or members.
-// Errors   bad_field, missing_field, bad_channel, no_such_channel, seq_in_future, overloaded.
+// Errors   bad_field, missing_field, bad_channel, no_such_channel, seq_in_future, overloaded. Over JetStream /v1/history waits
+//          for its channel to be here: broker_unavailable, too_many_channels.
 #pragma once
 
 #include <chrono>
 
 #include "api/router.h"
 #include "options.h"
+#include "protocol/request.h"
 #include "realtime/hub.h"
 #include "realtime/presence.h"
 
@@ -33,7 +35,9 @@ class ChannelsApi {
   void add_routes(Router& router);
 
  private:
-  ApiResponse history(const ApiRequest& request);
+  void history(const ApiRequest& request, const ApiDone& done);
+  // What is asked for, or why it is not answered.
+  static std::optional<ApiResponse> history_asked(const ApiRequest& request, Request& asked);
   ApiResponse channels(const ApiRequest& request);
   ApiResponse presence(const ApiRequest& request) const;
   ApiResponse info() const;

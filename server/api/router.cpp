@@ -62,6 +62,7 @@ ApiResponse ApiResponse::fail(Error error, std::string_view message) {
 }
 
 void Router::add(Route route) {
+  INVARIANT((route.handle != nullptr) != (route.handle_later != nullptr));
   for (const Route& held : routes_) {
     const bool same_shape =
         held.path.substr(0, parameter_at(held.path)) == route.path.substr(0, parameter_at(route.path)) &&
@@ -102,17 +103,33 @@ ApiResponse Router::answer_unknown(std::string_view path) const {
   return response;
 }
 
-ApiResponse Router::call(const Route& route, ApiRequest& request) {
+namespace {
+
+template <typename Call>
+std::optional<ApiResponse> guarded(std::string_view what, Call call) {
   try {
-    return route.handle(request);
+    return call();
   } catch (const std::exception& error) {
-    logger("api")->error("{} {}: {}", std::string(http::to_string(route.method)), route.path, error.what());
+    logger("api")->error("{}: {}", what, error.what());
   } catch (...) {
-    logger("api")->error("{} {}: an exception of an unknown kind", std::string(http::to_string(route.method)),
-                         route.path);
+    logger("api")->error("{}: an exception of an unknown kind", what);
   }
   return ApiResponse::fail(http::status::internal_server_error, "internal_error",
                            "the server made a mistake; it is logged");
+}
+
+}  // namespace
+
+std::optional<ApiResponse> Router::call(const Route& route, ApiRequest& request, const ApiDone& done) {
+  return guarded(route.path, [&]() -> std::optional<ApiResponse> {
+    if (route.handle) return route.handle(request);
+    route.handle_later(request, done);
+    return std::nullopt;
+  });
+}
+
+ApiResponse Router::call(const ApiMake& make) {
+  return *guarded("an answer", [&]() -> std::optional<ApiResponse> { return make(); });
 }
 
 }  // namespace ringfence

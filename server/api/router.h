@@ -6,6 +6,7 @@
 // Owns     its routes. Handlers are called on the shards' threads, several at once.
 // Threads  add: before the first request. The rest: any thread.
 // Bounds   the body of a request: Route::body_bytes_max; of an answer: what its handler says.
+// A handler answers when it returns (`handle`), or later (`handle_later`): no thread waits for what takes time.
 // Errors   not_found (404), method_not_allowed (405, with Allow), body_too_large (413), unsupported_media_type (415),
 //          those of Authenticator (401, 403); what a handler throws is logged and becomes internal_error (500).
 #pragma once
@@ -51,12 +52,20 @@ struct ApiResponse {
   static ApiResponse fail(Error error, std::string_view message);
 };
 
+// Makes an answer; called once.
+using ApiMake = std::function<ApiResponse()>;
+// How a handler answers later: once, on any thread, also before it returns. `make` is then called on the connection's
+// thread, whether or not anybody is still there to get the answer; only the end of the server may come between.
+using ApiDone = std::function<void(ApiMake make)>;
+
 struct Route {
   boost::beast::http::verb method;
   std::string path;
   Access access;
   std::uint64_t body_bytes_max;  // 0: a GET
+  // One of the two. What the request views is gone when `handle_later` returns; its body may be kept by moving it.
   std::function<ApiResponse(ApiRequest&)> handle;
+  std::function<void(ApiRequest&, const ApiDone&)> handle_later = {};
 };
 
 class Router {
@@ -66,8 +75,9 @@ class Router {
   // Null if the path is unknown or has not this method: then answer_unknown() says which. HEAD is GET.
   const Route* find(boost::beast::http::verb method, std::string_view path, std::string_view* parameter) const;
   ApiResponse answer_unknown(std::string_view path) const;
-  // Calls the handler; what it throws is logged.
-  static ApiResponse call(const Route& route, ApiRequest& request);
+  // Calls the handler; what it throws is logged. None: `done` is called, or was.
+  static std::optional<ApiResponse> call(const Route& route, ApiRequest& request, const ApiDone& done);
+  static ApiResponse call(const ApiMake& make);
 
   const std::vector<Route>& routes() const noexcept { return routes_; }
 

@@ -53,7 +53,8 @@ std::uint64_t HttpService::body_bytes_max(http::verb method, std::string_view ta
   return route && route->body_bytes_max > 0 ? route->body_bytes_max : options_.limits.http_body_bytes;
 }
 
-ApiResponse HttpService::answer_api(Request& request, const Route* route, std::string_view parameter) {
+std::optional<ApiResponse> HttpService::answer_api(Request& request, const Route* route, std::string_view parameter,
+                                                   const ApiDone& later) {
   const std::string_view target = view(request.target());
   ApiRequest asked;
   asked.target = target;
@@ -71,7 +72,7 @@ ApiResponse HttpService::answer_api(Request& request, const Route* route, std::s
                              "the body of this request is application/json");
   asked.idempotency_key = view(request["Idempotency-Key"]);
   asked.body = std::move(request.body());
-  return Router::call(*route, asked);
+  return Router::call(*route, asked, later);
 }
 
 // Which admin routes there are is told to admins alone.
@@ -85,24 +86,28 @@ ApiResponse HttpService::answer_unknown(const Request& request, std::string_view
   return router_.answer_unknown(path);
 }
 
-HttpService::Answer HttpService::answer(Request& request, const ReplyTo& to) {
+std::optional<HttpService::Answer> HttpService::answer(Request& request, const ReplyTo& to, const ApiDone& later) {
   const std::string_view target = view(request.target());
   const std::string_view path = target.substr(0, target.find('?'));
   if (!routed(path)) {
     if (request.method() == http::verb::get || request.method() == http::verb::head)
-      return {files_.open(to, target, view(request[http::field::if_none_match])), 0};
+      return Answer{files_.open(to, target, view(request[http::field::if_none_match])), 0};
     counters_.errors.fetch_add(1, std::memory_order_relaxed);
-    return {error_reply(to, HttpError::method_not_allowed, "only GET and HEAD are answered here"), 0};
+    return Answer{error_reply(to, HttpError::method_not_allowed, "only GET and HEAD are answered here"), 0};
   }
   std::string_view parameter;
   const Route* const route = router_.find(request.method(), path, &parameter);
-  ApiResponse response;
+  std::optional<ApiResponse> response;
   if (route)
-    response = answer_api(request, route, parameter);
+    response = answer_api(request, route, parameter, later);
   else if (path == "/v1/ws")
     response = ApiResponse::fail(http::status::bad_request, "bad_request", "a WebSocket upgrade is expected here");
   else
     response = answer_unknown(request, path);
+  return response ? std::optional<Answer>(finish(std::move(*response), to)) : std::nullopt;
+}
+
+HttpService::Answer HttpService::finish(ApiResponse response, const ReplyTo& to) {
   // Large answers are counted until they are sent, as large bodies are until they are read.
   std::uint64_t counted_bytes = response.body.size() > kAnswerBytesFree ? response.body.size() : 0;
   if (counted_bytes > 0 && !hub_.inbound().try_add(counted_bytes)) {

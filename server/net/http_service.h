@@ -56,8 +56,10 @@ class HttpService {
     boost::beast::http::message_generator message;
     std::uint64_t counted_bytes;  // of the hub's inbound account: to be given back when it is sent
   };
-  // The answer to a request that is no upgrade. Takes its body.
-  Answer answer(Request& request, const ReplyTo& to);
+  // The answer to a request that is no upgrade, or none: then `later` is called with it, once, as router.h says, or was.
+  // Takes its body.
+  std::optional<Answer> answer(Request& request, const ReplyTo& to, const ApiDone& later);
+  Answer finish(ApiResponse response, const ReplyTo& to);
   // The most that the body of such a request may have.
   std::uint64_t body_bytes_max(boost::beast::http::verb method, std::string_view target) const;
 
@@ -74,7 +76,8 @@ class HttpService {
 
   static bool routed(std::string_view path) noexcept;
   ApiResponse answer_unknown(const Request& request, std::string_view path);
-  ApiResponse answer_api(Request& request, const Route* route, std::string_view parameter);
+  std::optional<ApiResponse> answer_api(Request& request, const Route* route, std::string_view parameter,
+                                        const ApiDone& later);
 
   const Options& options_;
   const Services& services_;

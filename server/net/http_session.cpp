@@ -174,10 +174,47 @@ void HttpSession::take_request() {
   const std::string_view target(request.target().data(), request.target().size());
   if (target.substr(0, target.find('?')) == "/v1/ws" && boost::beast::websocket::is_upgrade(request))
     return upgrade(std::move(request), to);
-  HttpService::Answer answer = service_.answer(request, to);
+  answer(std::move(request), to);
+}
+
+void HttpSession::answer(Parser::value_type&& request, const ReplyTo& to) {
+  const auto waiting = std::make_shared<Waiting>();
+  auto answer = service_.answer(request, to, answers_later(waiting));
+  waiting->asking = false;
+  if (!answer && waiting->answer) answer = service_.finish(std::move(*waiting->answer), to);
+  if (answer) return send(std::move(*answer), to.keep_alive);
+  waiting->session = this;
+  waiting_ = waiting;
+  waiting_to_ = to;
+  held_ = this;
+  enter(State::waiting);
+}
+
+// The session is the shard's thread's, its reference count too: so nothing of it is touched on another one.
+ApiDone HttpSession::answers_later(const WaitingPtr& waiting) {
+  return [waiting, executor = shard_.io().get_executor()](ApiMake make) {
+    if (std::this_thread::get_id() == waiting->thread && waiting->asking) {
+      waiting->answer = Router::call(make);
+      return;
+    }
+    asio::post(executor, [waiting, make = std::move(make)] {
+      ApiResponse response = Router::call(make);
+      if (waiting->session) waiting->session->on_answer(std::move(response));
+    });
+  };
+}
+
+void HttpSession::on_answer(ApiResponse response) {
+  const Self self = std::move(held_);
+  waiting_->session = nullptr;
+  waiting_.reset();
+  send(service_.finish(std::move(response), waiting_to_), waiting_to_.keep_alive);
+}
+
+void HttpSession::send(HttpService::Answer answer, bool keep_alive) {
   release_bytes();  // of the body
   counted_bytes_ = answer.counted_bytes;
-  reply(std::move(answer.message), to.keep_alive);
+  reply(std::move(answer.message), keep_alive);
 }
 
 // Whether this may become a WebSocket at all; admit() then asks who it is.
@@ -300,13 +337,15 @@ void HttpSession::sweep(std::int64_t now_ms) {
   std::int64_t allowed_ms = limits.handshake_timeout_ms;
   if (state_ == State::reply) allowed_ms = limits.write_stall_ms;
   if (state_ == State::linger) allowed_ms = limits.close_timeout_ms;
+  if (state_ == State::waiting) allowed_ms = limits.http_answer_ms;
   if (state_ == State::ended || now_ms - state_at_ms_ <= allowed_ms) return;
+  if (state_ == State::waiting) return on_answer(ApiResponse::fail(Error::broker_timeout, {}));
   if (state_ != State::linger) service_.counters().timeouts.fetch_add(1, std::memory_order_relaxed);
   end();
 }
 
 void HttpSession::shut_down(std::uint32_t, std::int64_t) {
-  keep_alive_ = false;
+  keep_alive_ = waiting_to_.keep_alive = false;
   if (state_ == State::head || state_ == State::linger) end();  // else: when the answer is sent
 }
 
@@ -319,6 +358,9 @@ void HttpSession::abandon() {
 void HttpSession::end() {
   if (state_ == State::ended) return;
   state_ = State::ended;
+  const Self self = std::move(held_);
+  if (waiting_) waiting_->session = nullptr;
+  waiting_.reset();
   if (shard_hook.is_linked()) shard_hook.unlink();
   ErrorCode ignored;
   socket_.close(ignored);  // the operation in flight ends with an error and lets go of us

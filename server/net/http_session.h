@@ -1,10 +1,12 @@
 // HttpSession: one accepted connection while it speaks HTTP/1.1; on an upgrade to /v1/ws it hands its socket over.
 //
-// Owns     its socket and its ConnectionSlot. Kept alive by its operation in flight: there is always exactly one.
+// Owns     its socket and its ConnectionSlot. Kept alive by its operation in flight: there is always exactly one. While it waits
+//          for an answer there is none, and it keeps itself: what the client sends meanwhile stays in the socket.
 // Threads  its shard's thread only.
 // Bounds   one request at a time; a head of http_header_bytes and kFieldLinesMax lines, a body of http_body_bytes; the
 //          whole within Hub::kConnectionBytesMax. A request must be there handshake_timeout_ms after the one before;
-//          a response must make progress within write_stall_ms.
+//          an answer that waits for the broker comes within http_answer_ms, or broker_timeout does; a response must make
+//          progress within write_stall_ms.
 // Errors   of protocol.md, "Errors of HTTP". After one that leaves the request unread the connection is closed.
 #pragma once
 
@@ -12,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <boost/beast/http/message_generator.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -46,8 +49,17 @@ class HttpSession final : public ShardSession,
   using Self = boost::intrusive_ptr<HttpSession>;
   using ErrorCode = boost::system::error_code;
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
-  enum class State : std::uint8_t { head, body, reply, linger, ended };
+  enum class State : std::uint8_t { head, body, waiting, reply, linger, ended };
   static constexpr std::size_t kBufferBytesMin = 1024;
+
+  // What an answer that comes later finds of the session. All but `thread` belong to the shard's thread.
+  struct Waiting {
+    const std::thread::id thread = std::this_thread::get_id();
+    bool asking = true;                 // the handler has not returned yet
+    std::optional<ApiResponse> answer;  // that came before it did
+    HttpSession* session = nullptr;     // null: it does not wait, or no longer
+  };
+  using WaitingPtr = std::shared_ptr<Waiting>;
 
   HttpSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, HttpService& service);
 
@@ -61,6 +73,10 @@ class HttpSession final : public ShardSession,
   void refuse_body(std::uint64_t bytes_max);
   void take_body();
   void take_request();
+  void answer(Parser::value_type&& request, const ReplyTo& to);
+  ApiDone answers_later(const WaitingPtr& waiting);
+  void on_answer(ApiResponse response);
+  void send(HttpService::Answer answer, bool keep_alive);
   void upgrade(Parser::value_type&& request, const ReplyTo& to);
   ConnectionPtr admit(const Credentials& credentials, std::string_view forwarded_for, const ReplyTo& to);
   // The connection goes on.
@@ -86,6 +102,9 @@ class HttpSession final : public ShardSession,
   std::uint64_t body_bytes_max_ = 0;  // of the request under way
   std::uint64_t counted_bytes_ = 0;   // of the inbound account: a large body, then a large answer
   std::optional<Parser> parser_;
+  WaitingPtr waiting_;
+  ReplyTo waiting_to_;
+  Self held_;  // itself, while it waits
   std::optional<boost::beast::http::message_generator> message_;
 };
 

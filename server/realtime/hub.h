@@ -113,11 +113,12 @@ class Hub {
   Result<void> publish_later(std::string_view channel, std::string_view type, std::string_view payload_json,
                              PublishDone done);
   static constexpr std::int64_t kEngineWaitMs = 1'000;
-  // Several, in order; with an engine it waits for all of them together.
+  // Several, in order, without waiting: `done` is called once, with a result for each, on any thread or before this returns.
   struct Event {
     std::string_view channel, type, payload_json;
   };
-  std::vector<Result<std::uint64_t>> publish_all(const std::vector<Event>& events);
+  using AllDone = std::function<void(std::vector<Result<std::uint64_t>>)>;
+  void publish_all(const std::vector<Event>& events, AllDone done);
 
   // Empty at --connections, counted. For every accepted socket, HTTP or WebSocket.
   std::optional<ConnectionSlot> try_connect();
@@ -132,8 +133,8 @@ class Hub {
   Numbers numbers() const noexcept { return numbers_; }
   // Numbers::stream: calls `ready` once the channel is here up to `seq` (bus/bus.h); Numbers::own: at once.
   void when_ready(const ChannelPtr& channel, std::uint64_t seq, std::function<void(Result<void>)> ready);
-  // The same, waiting for it, kEngineWaitMs at most.
-  Result<void> wait_ready(std::string_view channel);
+  // The same of a channel by its name, which is made if it is not there, and with what is in it now: too_many_channels.
+  void when_readable(std::string_view channel, std::function<void(Result<void>)> ready);
 
   // What follows is for Shard and the sessions.
 

@@ -73,34 +73,30 @@ Result<std::uint64_t> Hub::publish_and_wait(std::string_view name, std::string_v
   return taken ? answer->wait(kEngineWaitMs) : Result<std::uint64_t>(taken.error());
 }
 
-std::vector<Result<std::uint64_t>> Hub::publish_all(const std::vector<Event>& events) {
-  std::vector<Result<std::uint64_t>> results;
-  results.reserve(events.size());
-  if (numbers_ == Numbers::own) {
-    for (const Event& event : events) results.push_back(publish(event.channel, event.type, event.payload_json));
-    return results;
-  }
-  struct Answers {
+void Hub::publish_all(const std::vector<Event>& events, AllDone done) {
+  struct All {
     std::mutex mutex;
-    std::condition_variable all;
     std::vector<Result<std::uint64_t>> results;
-    std::size_t waiting = 0;
+    std::size_t waiting;
+    AllDone done;
   };
-  const auto answers = std::make_shared<Answers>();
-  answers->results.assign(events.size(), Error::broker_timeout);
-  answers->waiting = events.size();
+  if (events.empty()) return done({});
+  const auto all = std::make_shared<All>();
+  all->results.assign(events.size(), Error::broker_timeout);
+  all->waiting = events.size();
+  all->done = std::move(done);
   for (std::size_t i = 0; i < events.size(); ++i) {
-    const auto set = [answers, i](Result<std::uint64_t> seq) {
-      const std::lock_guard lock(answers->mutex);
-      answers->results[i] = seq;
-      if (--answers->waiting == 0) answers->all.notify_all();
+    const auto set = [all, i](Result<std::uint64_t> seq) {
+      {
+        const std::lock_guard lock(all->mutex);
+        all->results[i] = seq;
+        if (--all->waiting > 0) return;
+      }
+      all->done(std::move(all->results));
     };
     const auto taken = publish_later(events[i].channel, events[i].type, events[i].payload_json, set);
     if (!taken) set(taken.error());
   }
-  std::unique_lock lock(answers->mutex);
-  answers->all.wait_for(lock, std::chrono::milliseconds(kEngineWaitMs), [&] { return answers->waiting == 0; });
-  return answers->results;
 }
 
 void Hub::wanted(const ChannelPtr& channel) {
@@ -112,18 +108,16 @@ void Hub::when_ready(const ChannelPtr& channel, std::uint64_t seq, std::function
   bus_->when_ready(channel, seq, std::move(ready));
 }
 
-Result<void> Hub::wait_ready(std::string_view name) {
-  if (numbers_ == Numbers::own) return {};
+void Hub::when_readable(std::string_view name, std::function<void(Result<void>)> ready) {
+  if (numbers_ == Numbers::own) return ready({});
   const auto channel = find_or_create(name);
-  if (!channel) return channel.error();
-  {
+  if (!channel) return ready(channel.error());
+  const bool behind = [&] {
     const std::lock_guard lock((*channel)->mutex);
-    if (!(*channel)->behind) return {};
-  }
-  const auto answer = std::make_shared<Answer<void>>();
-  when_ready(*channel, 0, [answer](Result<void> result) { answer->set(result); });
-  const auto result = answer->wait(kEngineWaitMs);
-  return result || result.error() != Error::broker_timeout ? result : Result<void>(Error::broker_unavailable);
+    return (*channel)->behind;
+  }();
+  if (!behind) return ready({});
+  when_ready(*channel, 0, std::move(ready));
 }
 
 void Hub::lose_to(Channel& channel, std::uint64_t seq) {

@@ -43,13 +43,28 @@ TEST_CASE("Router prefers an exact path, tells the methods of a path, and isolat
   router.add({http::verb::post, "/v1/users/{user}", Access::open, 10, says("posted ")});
   router.add({http::verb::get, "/v1/throws", Access::open, 0,
               [](ApiRequest&) -> ApiResponse { throw std::runtime_error("a handler's own mistake"); }});
+  router.add({http::verb::get, "/v1/later", Access::open, 0, {}, [&](ApiRequest&, const ApiDone& done) {
+                done([&] {
+                  ApiRequest none;
+                  return says("later")(none);
+                });
+              }});
+  router.add({http::verb::get, "/v1/throws-later", Access::open, 0, {}, [](ApiRequest&, const ApiDone& done) {
+                done([]() -> ApiResponse { throw std::runtime_error("a handler's own mistake"); });
+              }});
+  router.add({http::verb::get, "/v1/throws-early", Access::open, 0, {}, [](ApiRequest&, const ApiDone&) {
+                throw std::runtime_error("a handler's own mistake");
+              }});
   const auto answer = [&](http::verb method, std::string_view path) {
     std::string_view parameter;
     const Route* const route = router.find(method, path, &parameter);
     if (!route) return router.answer_unknown(path);
     ApiRequest request;
     request.parameter = parameter;
-    return Router::call(*route, request);
+    std::optional<ApiResponse> later;
+    const auto now = Router::call(*route, request, [&](const ApiMake& make) { later = Router::call(make); });
+    REQUIRE(now.has_value() != later.has_value());
+    return now ? *now : *later;
   };
   CHECK(answer(http::verb::get, "/v1/users/stats").body == "stats");
   CHECK(answer(http::verb::head, "/v1/users/stats").body == "stats");
@@ -61,6 +76,9 @@ TEST_CASE("Router prefers an exact path, tells the methods of a path, and isolat
   CHECK(wrong.status == http::status::method_not_allowed);
   CHECK(wrong.allow == "GET, HEAD, POST");
   CHECK(answer(http::verb::get, "/v1/throws").status == http::status::internal_server_error);
+  CHECK(answer(http::verb::get, "/v1/later").body == "later");
+  CHECK(answer(http::verb::get, "/v1/throws-later").status == http::status::internal_server_error);
+  CHECK(answer(http::verb::get, "/v1/throws-early").status == http::status::internal_server_error);
 }
 
 TEST_CASE("POST /v1/publish takes one event or many, and tells what became of each", "[api]") {
