@@ -128,9 +128,10 @@ void Server::start() {
   if (nats_) {
     // Without a broker it starts all the same, and says so; but wrong credentials are a wrong option.
     nats_->start();
-    nats_->wait_connected(std::chrono::steady_clock::now() +
-                          std::chrono::milliseconds(options_.nats.connect_timeout_ms));
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.nats.connect_timeout_ms);
+    const bool connected = nats_->wait_connected(until);
     if (nats_->refused_credentials()) throw std::runtime_error(nats_->reason());
+    if (connected) bus_->wait_looked(until);
     cluster_->start();
     cluster_presence_->start();
   }

@@ -114,6 +114,7 @@ class BusEngine {
   virtual Result<void> look(std::string_view channel, Looked answered) = 0;
   // Any thread.
   virtual EngineUse use() const { return {}; }
+  virtual std::vector<BusCount> counts() const { return {}; }
 };
 
 }  // namespace ringfence

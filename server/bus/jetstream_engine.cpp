@@ -1,5 +1,6 @@
 #include "bus/jetstream_engine.h"
 
+#include <algorithm>
 #include <charconv>
 #include <span>
 #include <utility>
@@ -46,6 +47,7 @@ std::shared_ptr<JetStreamEngine> JetStreamEngine::create(NatsService& nats, cons
   nats.watch_state([weak = std::weak_ptr(engine)](NatsState, NatsState to) {
     if (const auto its = weak.lock()) its->on_state(to);
   });
+  nats.set_stream_ready(false);
   return engine;
 }
 
@@ -67,6 +69,7 @@ std::string JetStreamEngine::in_subject(std::string_view channel) const {
 
 Result<void> JetStreamEngine::publish(std::string_view channel, std::int64_t time_us, std::string_view type,
                                       std::string_view payload, PublishDone done) {
+  if (wrong_) return Error::broker_unavailable;
   NatsOutgoing message;
   message.subject = in_subject(channel);
   message.data.resize(record_stride_bytes(type.size(), payload.size()));
@@ -82,11 +85,28 @@ void JetStreamEngine::on_state(NatsState to) {
   if (connected) return look_for_stream();
   retry_->cancel();
   look_->cancel();
+  wrong_ = false;  // it is not known any more; what is published waits for the connection
+  note_looked(false);
   lose_stream();
 }
 
 void JetStreamEngine::lose_stream() {
-  if (std::exchange(checked_, false) && sink_) sink_->on_disconnected();
+  if (!std::exchange(checked_, false)) return;
+  nats_.set_stream_ready(false);
+  if (sink_) sink_->on_disconnected();
+}
+
+void JetStreamEngine::note_looked(bool looked) {
+  {
+    const std::lock_guard lock(mutex_);
+    looked_ = looked;
+  }
+  changed_.notify_all();
+}
+
+bool JetStreamEngine::wait_looked(std::chrono::steady_clock::time_point until) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, until, [this] { return looked_; });
 }
 
 void JetStreamEngine::look_later() {
@@ -158,8 +178,11 @@ void JetStreamEngine::take_stream(std::string_view text) {
   look_later();
   if (check.view.epoch != std::exchange(epoch_, check.view.epoch)) lose_stream();
   if (std::exchange(checked_, true)) return;
+  wrong_ = false;
   nats_.set_degraded(kWho, {});
+  nats_.set_stream_ready(true);
   if (sink_) sink_->on_connected(check.view);
+  note_looked(true);
 }
 
 EngineUse JetStreamEngine::use() const {
@@ -170,7 +193,9 @@ EngineUse JetStreamEngine::use() const {
 // Told, and looked at again: somebody may mend it.
 void JetStreamEngine::wrong(std::string reason) {
   lose_stream();
+  wrong_ = true;
   nats_.set_degraded(kWho, std::move(reason));
+  note_looked(true);
   look_again(kRetry);
 }
 
@@ -211,11 +236,60 @@ void JetStreamEngine::on_message(const std::string& channel, NatsMessage& messag
   if (sink_) sink_->on_record(channel, *record);
 }
 
+// --- Questions that may have to be asked again
+
+Result<void> JetStreamEngine::ask(NatsOutgoing message, NatsService::AnswerHandler answered) {
+  const auto question = std::make_shared<Question>(nats_);
+  question->message = std::move(message);
+  question->answered = std::move(answered);
+  return send(question);
+}
+
+Result<void> JetStreamEngine::send(const QuestionPtr& question) {
+  auto sent = nats_.request(question->message, [self = weak_from_this(), question](const NatsAnswer& answer) {
+    --question->waiting;
+    if (const auto engine = self.lock()) engine->take(question, answer);
+  });
+  if (!sent) return sent;
+  ++question->asked;
+  ++question->waiting;
+  if (question->asked < kAsksMax) arm(question);
+  return sent;
+}
+
+void JetStreamEngine::arm(const QuestionPtr& question) {
+  question->armed = true;
+  question->again.expires_after(
+      std::chrono::milliseconds(std::min(kAskAgainMinMs << (question->asked - 1), kAskAgainMaxMs)));
+  question->again.async_wait([self = weak_from_this(), question](const boost::system::error_code& error) {
+    const auto engine = self.lock();
+    question->armed = false;
+    if (error || !engine || !question->answered) return;
+    if (!engine->checked_) return engine->take(question, {Error::broker_unavailable, nullptr, {}});
+    engine->asked_again_.fetch_add(1, std::memory_order_relaxed);
+    if (const auto sent = engine->send(question); !sent) engine->take(question, {sent.error(), nullptr, {}});
+  });
+}
+
+// An answer, whatever it says, is taken; that there is none only once nothing more is to be hoped for.
+void JetStreamEngine::take(const QuestionPtr& question, const NatsAnswer& answer) {
+  if (!question->answered) return;
+  if (!answer.result && checked_ && (question->armed || question->waiting > 0)) return;
+  const auto answered = std::exchange(question->answered, nullptr);
+  question->again.cancel();
+  answered(answer);
+}
+
+std::vector<BusCount> JetStreamEngine::counts() const {
+  return {{"bus_asked_again", "Questions to the stream that were not answered for a while and sent again.",
+           asked_again_.load(std::memory_order_relaxed)}};
+}
+
 Result<void> JetStreamEngine::next(std::string_view channel, std::uint64_t from, Next answered) {
   if (!checked_) return Error::broker_unavailable;
-  const Json ask{{"next_by_subj", in_subject(channel)}, {"seq", from}};
-  return nats_.request(
-      {.subject = "$JS.API.DIRECT.GET." + stream_, .data = ask.dump()},
+  const Json asked{{"next_by_subj", in_subject(channel)}, {"seq", from}};
+  return ask(
+      {.subject = "$JS.API.DIRECT.GET." + stream_, .data = asked.dump()},
       [self = weak_from_this(), name = std::string(channel), answered = std::move(answered)](const NatsAnswer& answer) {
         if (!answer.result) return answered(answer.result.error());
         const NatsMessage& message = *answer.message;
@@ -239,14 +313,14 @@ Result<void> JetStreamEngine::next(std::string_view channel, std::uint64_t from,
 Result<void> JetStreamEngine::look(std::string_view channel, Looked answered) {
   if (!checked_) return Error::broker_unavailable;
   const std::string subject = in_subject(channel);
-  return nats_.request({.subject = "$JS.API.STREAM.INFO." + stream_, .data = Json{{"subjects_filter", subject}}.dump()},
-                       [subject, answered = std::move(answered)](const NatsAnswer& answer) {
-                         if (!answer.result) return answered(answer.result.error());
-                         const auto info = Json::parse(answer.message->data(), nullptr, false);
-                         const auto view = stream_view(info, subject);
-                         if (!view) return answered(Error::broker_refused);
-                         answered(*view);
-                       });
+  return ask({.subject = "$JS.API.STREAM.INFO." + stream_, .data = Json{{"subjects_filter", subject}}.dump()},
+             [subject, answered = std::move(answered)](const NatsAnswer& answer) {
+               if (!answer.result) return answered(answer.result.error());
+               const auto info = Json::parse(answer.message->data(), nullptr, false);
+               const auto view = stream_view(info, subject);
+               if (!view) return answered(Error::broker_refused);
+               answered(*view);
+             });
 }
 
 }  // namespace ringfence

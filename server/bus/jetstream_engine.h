@@ -6,18 +6,26 @@
 // Whoever comes first makes the stream, from the limits of its options; who finds one checks it. A bound that differs is
 // taken as it is, and told once in the log; what the order rests on must be as it is here, or nothing is served from it. It is
 // looked at again every --nats-heartbeat-ms: for what it holds, and because somebody may have changed it or made it anew.
-// Owns     a subscription for each followed channel.
-// Threads  see BusEngine; the engine's thread is that of the NatsService.
+// A direct get or a look that is not answered is asked again, kAsksMax times in all, after 250 ms, then twice as long, 4 s at
+// most; whichever answer comes first is taken. For a stream that was just made, or found another leader, does not hear for a while,
+// and says nothing.
+// Owns     a subscription for each followed channel, a timer for each question that waits.
+// Threads  see BusEngine; the engine's thread is that of the NatsService. wait_looked(): any other.
 // Bounds   those of the NatsService: --nats-subscriptions, --nats-requests, --nats-pending.
 // Errors   as NatsService: publish broker_timeout where it is not known whether the stream took it. What is wrong with the
-//          stream is a reason for NatsService to be degraded, and is looked at again every kRetryMs.
+//          stream is a reason for NatsService to be degraded, and is looked at again every kRetry; until it is mended a publish
+//          is broker_unavailable: nobody would be served from it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -38,6 +46,9 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
  public:
   static constexpr std::chrono::milliseconds kRetry{1'000};
   static constexpr std::chrono::milliseconds kUnfinished{20};
+  static constexpr std::uint32_t kAskAgainMinMs = 250;
+  static constexpr std::uint32_t kAskAgainMaxMs = 4'000;
+  static constexpr unsigned kAsksMax = 5;
 
   // The service outlives it. Before its start().
   static std::shared_ptr<JetStreamEngine> create(NatsService& nats, const StreamSettings& settings);
@@ -52,12 +63,31 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   Result<void> next(std::string_view channel, std::uint64_t from, Next answered) override;
   Result<void> look(std::string_view channel, Looked answered) override;
   EngineUse use() const override;
+  std::vector<BusCount> counts() const override;
+  // Until the stream was looked at on this connection, and taken or found wrong; false if that did not come by `until`.
+  bool wait_looked(std::chrono::steady_clock::time_point until) const;
 
   const std::string& stream() const noexcept { return stream_; }
 
  private:
+  // A question to the stream, sent more than once if need be.
+  struct Question {
+    Question(NatsService& nats) : again(nats.executor()) {}
+    NatsOutgoing message;
+    NatsService::AnswerHandler answered;  // null: it was
+    unsigned asked = 0, waiting = 0;
+    bool armed = false;
+    boost::asio::steady_timer again;
+  };
+  using QuestionPtr = std::shared_ptr<Question>;
+
   JetStreamEngine(NatsService& nats, const StreamSettings& settings);
 
+  Result<void> ask(NatsOutgoing message, NatsService::AnswerHandler answered);
+  Result<void> send(const QuestionPtr& question);
+  void arm(const QuestionPtr& question);
+  void take(const QuestionPtr& question, const NatsAnswer& answer);
+  void note_looked(bool looked);
   void on_state(NatsState to);
   void look_for_stream();
   void make_stream();
@@ -81,8 +111,13 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   bool checked_ = false;  // the stream, on this connection
   std::uint64_t epoch_ = 0;
   bool told_bounds_ = false;
+  std::atomic<bool> wrong_{false};  // the stream
+  std::atomic<std::uint64_t> asked_again_{0};
   mutable std::mutex mutex_;
-  EngineUse use_;  // under it
+  // Under it:
+  EngineUse use_;
+  bool looked_ = false;
+  mutable std::condition_variable changed_;
 };
 
 }  // namespace ringfence

@@ -99,8 +99,9 @@ void NatsCore::start() {
     accepting_ = true;
   }
   if (!reply_node_) {
-    reply_node_ =
-        subscribe(reply_prefix_ + "*", [this](NatsMessage& message) { on_reply(message); }, "nats", {}, true).value();
+    reply_node_ = subscribe(
+                      reply_prefix_ + "*", [this](NatsMessage& message) { on_reply(message); }, "nats", {}, true)
+                      .value();
   }
   boost::asio::post(io, [this] { begin(); });
   if (thread_.joinable()) return;
@@ -240,6 +241,18 @@ void NatsCore::set_degraded(std::string_view who, std::string reason) {
     }
   }
   boost::asio::post(io, [this] { refresh_state(); });
+}
+
+void NatsCore::set_stream_ready(bool ready) {
+  {
+    const std::lock_guard lock(mutex_);
+    stream_ready_ = ready;
+    if (ready) breaker_.try_now();
+  }
+  boost::asio::post(io, [this] {
+    refresh_state();
+    arm_tick();  // which probes
+  });
 }
 
 void NatsCore::refresh_state() {
@@ -388,23 +401,26 @@ NatsLeft NatsCore::disconnect(Clock::time_point until, const std::function<bool(
     return hastened && hastened() ? 0 : static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
   };
   // 2. Flush: the broker has answered, so it has read all of it.
-  if (const auto raw = connection(); raw && left_ms() > 0) (void)natsConnection_FlushTimeout(raw.get(), left_ms());
-  // 3. Unsubscribe, and let what has come be handled: cnats closes when that is done.
-  const int drain_ms = left_ms();
-  boost::asio::post(io, [this, drain_ms] {
+  const bool answers = [&] {
+    const auto raw = connection();
+    return raw && left_ms() > 0 && natsConnection_FlushTimeout(raw.get(), left_ms()) == NATS_OK;
+  }();
+  // 3. Unsubscribe, and let what has come be handled: cnats closes when that is done. Not at a broker that does not answer.
+  const int drain_ms = answers ? left_ms() : 0;
+  NatsLeft left;
+  const bool at_once = hastened && hastened();
+  boost::asio::post(io, [this, &left, drain_ms, at_once] {
     wanted_ = false;
     reconnect_timer_.cancel();
-    if (link_ && drain_ms > 0)
-      link_->drain(drain_ms);
-    else
-      let_go_of_link();
+    if (link_ && drain_ms > 0) return link_->drain(drain_ms);
+    if (!at_once) left.subscriptions = left_on_broker();  // nobody hears that they end
+    let_go_of_link();
   });
   const bool drained = wait([this] { return !raw_; });
   // 4. Nothing may be left; if it is, it ends with the connection.
-  NatsLeft left;
   std::atomic<bool> closed{false};
   boost::asio::post(io, [this, &left, &closed, drained] {
-    left.subscriptions = drained ? 0 : left_on_broker();
+    if (!drained) left.subscriptions += left_on_broker();
     let_go_of_link();
     drain_inbox();
     {

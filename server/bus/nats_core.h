@@ -71,6 +71,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void end();  // for good
   void watch_state(NatsService::StateHandler handler) { watchers_.push_back(std::move(handler)); }
   void set_degraded(std::string_view who, std::string reason);
+  void set_stream_ready(bool ready);
   std::string reason() const;
   NatsStats stats() const;
   std::shared_ptr<__natsConnection> connection() const;
@@ -176,6 +177,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   std::multimap<std::int64_t, std::uint64_t> deadlines_;
   std::uint64_t next_request_ = 1, next_node_ = 1;
   CircuitBreaker breaker_;
+  bool stream_ready_ = true;
   DeadLetters letters_;
   std::map<std::uint64_t, NatsNodePtr> nodes_;  // all that are held, and those that are not off the broker yet
   std::vector<NatsNodePtr> node_work_;

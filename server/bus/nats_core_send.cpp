@@ -292,10 +292,11 @@ void NatsCore::answer(std::uint64_t request, const NatsAnswer& answer) {
     }
     answered = std::move(found->second.answered);
     if (const auto ticket = found->second.ticket) {
-      // An answer that says no is one. What was never sent says nothing about the stream, nor does a lost connection.
+      // An answer that says no is one. What was never sent says nothing about the stream, nor does a lost connection, nor
+      // what was sent before the stream was ready.
       if (answer.result.ok())
         breaker_.succeeded(*ticket, steady_ms());
-      else if (found->second.sent && raw_)
+      else if (found->second.sent && raw_ && stream_ready_)
         breaker_.failed(*ticket, steady_ms());
       else
         breaker_.gave_up(*ticket);

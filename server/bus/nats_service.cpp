@@ -40,6 +40,7 @@ void NatsService::watch_state(StateHandler handler) { core_->watch_state(std::mo
 void NatsService::set_degraded(std::string_view who, std::string reason) {
   core_->set_degraded(who, std::move(reason));
 }
+void NatsService::set_stream_ready(bool ready) { core_->set_stream_ready(ready); }
 
 Result<void> NatsService::publish(NatsOutgoing message) { return core_->publish(std::move(message)); }
 Result<void> NatsService::request(NatsOutgoing message, AnswerHandler answered, std::uint32_t timeout_ms) {

@@ -158,6 +158,10 @@ class NatsService {
   // not as it should be.
   void set_degraded(std::string_view who, std::string reason);
 
+  // For who looks after the stream. False: it is not known to be ready, so what it does not answer says nothing about it and
+  // does not count for the circuit breaker. True, as at the start: it is, and a circuit that is open is tried at once.
+  void set_stream_ready(bool ready);
+
   // Sent as soon as it can be. `ok` is no promise that anybody got it.
   Result<void> publish(NatsOutgoing message);
   // Calls `answered` once, on the service's thread; 0: --nats-request-timeout-ms.

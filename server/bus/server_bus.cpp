@@ -23,6 +23,10 @@ ServerBus::ServerBus(Hub& hub, Ledger& ledger, NatsService& nats, const Limits& 
   hub.attach_bus(*bridge_);
 }
 
+void ServerBus::wait_looked(std::chrono::steady_clock::time_point until) const {
+  if (engine_) (void)engine_->wait_looked(until);
+}
+
 void ServerBus::stop() {
   if (bridge_) bridge_->stop();
 }

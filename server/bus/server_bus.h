@@ -4,6 +4,7 @@
 // Threads  the constructor: before the first channel and the start of the service. stop(): one thread. The rest: any.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 
@@ -20,6 +21,8 @@ class ServerBus {
  public:
   ServerBus(Hub& hub, Ledger& ledger, NatsService& nats, const Limits& limits);
 
+  // Until it is known whether there is a stream as it must be, or `until`; not where there is no stream. Once connected.
+  void wait_looked(std::chrono::steady_clock::time_point until) const;
   // After it nothing is called outside of the bus. Once the shards' threads have ended, before the shards do.
   void stop();
   // One of them is null.

@@ -99,14 +99,17 @@ StreamBridgeStats StreamBridge::stats() const noexcept {
 
 std::vector<BusCount> StreamBridge::counts() const {
   const StreamBridgeStats now = stats();
-  return {{"bus_received", "Records taken from the stream.", now.records},
-          {"bus_filled", "Of them, those that a filling fetched.", now.filled_records},
-          {"bus_duplicates", "Records that came twice and were skipped.", now.duplicates},
-          {"bus_holes", "Holes seen before a record.", now.holes},
-          {"bus_fills", "Fillings begun: of holes, of channels new here, of all after a lost connection.", now.fills},
-          {"bus_losses", "Holes that the stream could not fill.", now.losses},
-          {"bus_held_dropped", "Records that had to wait, found no room and were fetched later.", now.held_dropped},
-          {"bus_epochs", "Lives of the stream seen.", now.epochs}};
+  std::vector<BusCount> all{
+      {"bus_received", "Records taken from the stream.", now.records},
+      {"bus_filled", "Of them, those that a filling fetched.", now.filled_records},
+      {"bus_duplicates", "Records that came twice and were skipped.", now.duplicates},
+      {"bus_holes", "Holes seen before a record.", now.holes},
+      {"bus_fills", "Fillings begun: of holes, of channels new here, of all after a lost connection.", now.fills},
+      {"bus_losses", "Holes that the stream could not fill.", now.losses},
+      {"bus_held_dropped", "Records that had to wait, found no room and were fetched later.", now.held_dropped},
+      {"bus_epochs", "Lives of the stream seen.", now.epochs}};
+  for (const BusCount& one : engine_.counts()) all.push_back(one);
+  return all;
 }
 
 void StreamBridge::answer(const Ready& ready, Result<void> result) {
@@ -178,7 +181,8 @@ void StreamBridge::sweep_followers(std::int64_t now_ms) {
     }();
     if (idle)
       unwanted.push_back(follower);
-    else if (follower->fill == Fill::none && (!follower->certain || !follower->live) && now_ms >= follower->retry_at_ms)
+    else if (follower->fill == Fill::none && (!follower->certain || !follower->live || !follower->held.empty()) &&
+             now_ms >= follower->retry_at_ms)
       begin_fill(*follower);
   }
   for (Follower* const follower : unwanted) unfollow(*follower);
@@ -208,6 +212,7 @@ bool StreamBridge::append(Follower& follower, const BusRecord& record) {
 }
 
 void StreamBridge::lose(Follower& follower, std::uint64_t through) {
+  follower.hole_at_ms = 0;
   counters_.losses.fetch_add(1, kRelaxed);
   hub_.lose_to(*follower.channel, through);
 }
@@ -226,16 +231,20 @@ void StreamBridge::on_record(std::string_view name, const BusRecord& record) {
   if (last > 0 && record.prev_seq == last && append(follower, record)) {
     // It follows what is here, whatever was in doubt: two publishers' records may come in the other order, as the broker
     // sends them from two threads.
-    drain_held(follower);
+    drain_held(follower, follower.hole_at_ms == 0);
     if (follower.fill != Fill::none && follower.held.empty()) finish_fill(follower);
     return;
   }
   if (follower.fill != Fill::none || !follower.live) return hold(follower, record);
-  const bool follows = record.prev_seq <= last && follower.certain;
+  const bool follows = record.prev_seq <= last && follower.certain && follower.hole_at_ms == 0;
   if (follows && append(follower, record)) return;
-  if (!follows) counters_.holes.fetch_add(1, kRelaxed);
+  const std::int64_t now_ms = steady_ms();
+  if (!follows) {
+    counters_.holes.fetch_add(1, kRelaxed);
+    if (follower.certain && follower.hole_at_ms == 0) follower.hole_at_ms = now_ms;
+  }
   hold(follower, record);
-  begin_fill(follower);
+  if (now_ms >= follower.retry_at_ms) begin_fill(follower);  // else the sweep does
 }
 
 void StreamBridge::hold(Follower& follower, const BusRecord& record) {
@@ -258,13 +267,14 @@ void StreamBridge::drop_held(Follower& follower) {
   if (follower.held_bytes > 0) held_account_.sub(std::exchange(follower.held_bytes, 0));
 }
 
-// Appends what has waited, up to the next hole.
-void StreamBridge::drain_held(Follower& follower) {
+// Appends what has waited, up to the next hole. `sure`: nothing is missing but what the records before them show; else only
+// those that say that they follow one another, as of one whose predecessor has left the stream it is not known.
+void StreamBridge::drain_held(Follower& follower, bool sure) {
   while (!follower.held.empty()) {
     const Held& held = follower.held.front();
     const std::uint64_t last = last_seq(follower);
     if (held.seq > last) {
-      if (held.prev_seq > last) return;
+      if (sure ? held.prev_seq > last : held.prev_seq != last) return;
       if (!append(follower, {held.seq, held.prev_seq, held.time_us, held.type, held.payload})) return;
     } else {
       counters_.duplicates.fetch_add(1, kRelaxed);
@@ -273,6 +283,7 @@ void StreamBridge::drain_held(Follower& follower) {
     held_account_.sub(held.bytes());
     follower.held.pop_front();
   }
+  follower.hole_at_ms = 0;
 }
 
 // --- The connection
@@ -298,6 +309,7 @@ void StreamBridge::on_connected(const StreamView& stream) {
   }
   for (auto& [name, follower] : followers_) {
     follower->certain = false;
+    follower->hole_at_ms = 0;
     begin_fill(*follower);
   }
 }
@@ -308,6 +320,7 @@ void StreamBridge::on_disconnected() {
   std::vector<Follower*> running;
   for (auto& [name, follower] : followers_) {
     follower->certain = false;
+    follower->hole_at_ms = 0;
     if (follower->fill != Fill::none) running.push_back(follower.get());
   }
   for (Follower* const follower : running) fail_fill(*follower);

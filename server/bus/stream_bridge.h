@@ -2,7 +2,8 @@
 //
 // A channel that somebody reads is followed: its records come with the number of the one before them, so a hole shows at the
 // next record. Until a hole is filled from the stream, what comes behind it waits. What the stream no longer has is told
-// to readers as a gap. A channel begins with such a filling, and so does each after a connection was lost.
+// to readers as a gap; but on a connection that was not lost, only after Settings::loss_ms, as the broker's threads may let one
+// record overtake another. A channel begins with such a filling, and so does each after a connection was lost.
 // Owns     one Follower for each channel that is followed; records that wait for a hole to be filled.
 // Threads  see Bus; the followers belong to the engine's thread. stop(): any, and nothing is called after it.
 // Bounds   followers by --channels (account "bus channels"); records that wait, and those of fillings that are not proved
@@ -50,6 +51,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
     std::uint32_t interest_ms = 5'000;  // a channel without readers is followed for so long
     std::uint32_t ready_ms = 5'000;     // a reader waits for so long at most
     std::uint32_t retry_ms = 250;       // after a filling that failed
+    std::uint32_t loss_ms = 1'000;      // for so long a record that the stream has no more may still come by itself
   };
   static constexpr unsigned kFillsMax = 64;
   static constexpr std::size_t kBatch = 16;             // records that a filling proves at once
@@ -113,6 +115,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
     std::uint64_t stuck_at =
         0;  // what was held at the end of the last filling came behind a hole after this seq, plus one
     std::int64_t retry_at_ms = 0;
+    std::int64_t hole_at_ms = 0;  // found so on a connection that was not lost since; 0: there is none
     std::uint64_t held_bytes = 0;
     std::deque<Held> held;
     std::vector<Waiter> waiters;
@@ -134,7 +137,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   bool append(Follower& follower, const BusRecord& record);
   void hold(Follower& follower, const BusRecord& record);
   void drop_held(Follower& follower);
-  void drain_held(Follower& follower);
+  void drain_held(Follower& follower, bool sure);
   void lose(Follower& follower, std::uint64_t through);
   // stream_fill.cpp
   void begin_fill(Follower& follower);
@@ -147,10 +150,12 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   bool outrun(Follower& follower);
   void look(Follower& follower);
   void on_look(Follower& follower, const StreamView& stream);
+  void lose_all_but_held(Follower& follower, std::uint64_t through);
   void take_batch(Follower& follower);
   void drop_first(Follower& follower);
   void end_fill(Follower& follower);
   void fail_fill(Follower& follower);
+  bool may_still_come(const Follower& follower) const;
   void finish_fill(Follower& follower);
   void answer_waiters(Follower& follower);
   void answer(const Ready& ready, Result<void> result);

@@ -141,12 +141,24 @@ void StreamBridge::on_look(Follower& follower, const StreamView& stream) {
     follower.at_end = false;
   }
   if (gone_through > last) {
+    if (may_still_come(follower)) return fail_fill(follower);
     if (last == 0)
       hub_.begin_at(*follower.channel, gone_through);
     else
-      lose(follower, gone_through);
+      lose_all_but_held(follower, gone_through);
   }
   take_batch(follower);
+}
+
+// What waits behind the hole is here, whether or not the stream still has it.
+void StreamBridge::lose_all_but_held(Follower& follower, std::uint64_t through) {
+  if (!follower.held.empty() && follower.held.front().seq <= through) {
+    const std::uint64_t before = follower.held.front().seq - 1;
+    if (before > last_seq(follower)) lose(follower, before);
+    follower.held.front().prev_seq = last_seq(follower);
+    drain_held(follower, false);
+  }
+  if (through > last_seq(follower)) lose(follower, through);
 }
 
 void StreamBridge::take_batch(Follower& follower) {
@@ -177,9 +189,14 @@ void StreamBridge::end_fill(Follower& follower) {
   if (std::exchange(follower.fill, Fill::none) == Fill::running) --filling_;
 }
 
+// The stream has let go of it, but nothing that was published again was lost on the way: it may have been overtaken.
+bool StreamBridge::may_still_come(const Follower& follower) const {
+  return follower.hole_at_ms != 0 && steady_ms() - follower.hole_at_ms < settings_.loss_ms;
+}
+
 void StreamBridge::fail_fill(Follower& follower) {
   follower.retry_at_ms = steady_ms() + settings_.retry_ms;
-  follower.certain = false;
+  follower.certain = follower.certain && !follower.held.empty() && may_still_come(follower);  // the sweep comes back
   end_fill(follower);
   start_queued();
 }
@@ -188,13 +205,18 @@ void StreamBridge::finish_fill(Follower& follower) {
   end_fill(follower);
   follower.certain = true;
   follower.live = true;
-  drain_held(follower);
+  drain_held(follower, true);
+  bool waits = false;
   if (!follower.held.empty() && follower.certain) {
+    if (follower.hole_at_ms == 0) follower.hole_at_ms = steady_ms();
     // It stands behind a hole: of records that came since, or of some that the stream has no more.
     const std::uint64_t last = last_seq(follower);
-    if (follower.stuck_at == last + 1) {
+    if (follower.stuck_at == last + 1 && may_still_come(follower)) {
+      waits = true;
+      follower.retry_at_ms = steady_ms() + settings_.retry_ms;
+    } else if (follower.stuck_at == last + 1) {
       lose(follower, follower.held.front().prev_seq);
-      drain_held(follower);
+      drain_held(follower, true);
     } else {
       follower.stuck_at = last + 1;
     }
@@ -205,7 +227,8 @@ void StreamBridge::finish_fill(Follower& follower) {
     follower.channel->behind = false;
   }
   answer_waiters(follower);
-  if (std::exchange(follower.again, false) || (!follower.held.empty() && follower.certain)) begin_fill(follower);
+  if (std::exchange(follower.again, false) || (!follower.held.empty() && follower.certain && !waits))
+    begin_fill(follower);
   start_queued();
 }
 

@@ -37,8 +37,17 @@ void add_server_checks(const Services& services, std::function<bool()> stopping)
   if (const NatsService* const nats = services.nats)
     health.add("broker", [nats]() -> HealthFinding {
       const NatsState state = nats->state();
-      if (state == NatsState::connected) return {};
-      return {Health::degraded, std::string(nats_state_name(state)) + ": " + nats->reason()};
+      if (state != NatsState::connected)
+        return {Health::degraded, std::string(nats_state_name(state)) + ": " + nats->reason()};
+      const NatsStats stats = nats->stats();
+      const NatsOptions& bounds = nats->options();
+      const auto nearly = [](std::uint64_t used, std::uint64_t bound) { return used * 10 >= bound * 9; };
+      if (!nearly(stats.pending, bounds.pending_max) && !nearly(stats.pending_bytes, bounds.pending_bytes) &&
+          !nearly(stats.requests_waiting, bounds.requests_max))
+        return {};
+      return {Health::degraded, "it is slow: " + std::to_string(stats.pending) + " messages wait to be sent, " +
+                                    std::to_string(stats.requests_waiting) +
+                                    " for its answer; when it is full, publishers are answered `overloaded`"};
     });
   health.add("monitor", [&monitor = *services.monitor] { return monitor.health(); });
 }

@@ -101,7 +101,8 @@ TEST_CASE("NatsService tries so many times with a rising wait, then the circuit 
   broker.kill();
   Ledger ledger;
   States states(ledger);
-  Nats it(broker.url(), [](NatsOptions& options) { options.reconnects_max = 3; }, &states.bus, false);
+  Nats it(
+      broker.url(), [](NatsOptions& options) { options.reconnects_max = 3; }, &states.bus, false);
   it->start();
   CHECK(states.ends_with("connecting circuit_open"));
   CHECK(it->stats().connect_failures >= 3);
@@ -117,7 +118,8 @@ TEST_CASE("NatsService tries so many times with a rising wait, then the circuit 
 TEST_CASE("NatsService gives up a connect at its time limit", "[nats_faults]") {
   NatsBroker broker;
   broker.pause();
-  Nats it(broker.url(), [](NatsOptions& options) { options.connect_timeout_ms = 100; }, nullptr, false);
+  Nats it(
+      broker.url(), [](NatsOptions& options) { options.connect_timeout_ms = 100; }, nullptr, false);
   it->start();
   REQUIRE(eventually([&] { return it->stats().connect_failures >= 2; }));
   CHECK(it->reason().find("no answer in time") != std::string::npos);
@@ -257,7 +259,8 @@ TEST_CASE("NatsService: a stream that does not answer opens the circuit, which c
   NatsBroker broker({}, true);
   Ledger ledger;
   States states(ledger);
-  Nats it(broker.url(), [](NatsOptions& options) { options.circuit_open_ms = 200; }, &states.bus);
+  Nats it(
+      broker.url(), [](NatsOptions& options) { options.circuit_open_ms = 200; }, &states.bus);
   CHECK(states.ends_with("connected"));
   Acks acks;
   for (std::size_t i = 0; i < 5; ++i) {
@@ -271,10 +274,37 @@ TEST_CASE("NatsService: a stream that does not answer opens the circuit, which c
   CHECK(acks.count() == 5);
 }
 
+TEST_CASE(
+    "NatsService: what is published before the stream is ready opens no circuit, and an open one is tried once it is",
+    "[nats_faults]") {
+  NatsBroker broker({}, true);
+  Nats it(broker.url(), [](NatsOptions& options) { options.circuit_open_ms = 3'600'000; });
+  Acks acks;
+  const auto fail = [&](std::size_t count) {
+    const std::size_t before = acks.count();
+    for (std::size_t i = 0; i < count; ++i) {
+      REQUIRE(it->publish_acked({.subject = "no.stream", .data = "x"}, acks.handler()).ok());
+      REQUIRE(eventually([&] { return acks.count() == before + i + 1; }));
+    }
+  };
+  it->set_stream_ready(false);
+  fail(10);
+  CHECK(it->stats().circuit_opened == 0);
+  CHECK(it->state() == NatsState::connected);
+  it->set_stream_ready(true);
+  fail(5);
+  CHECK(it->stats().circuit_opened == 1);
+  REQUIRE(eventually([&] { return it->state() == NatsState::circuit_open; }));
+  it->set_stream_ready(true);
+  CHECK(eventually([&] { return it->state() == NatsState::connected; }));
+  CHECK(it->stats().circuit_opened == 1);
+}
+
 TEST_CASE("NatsService: a connection that is lost tells each request that waits, once", "[nats_faults]") {
   NatsBroker broker;
   Nats it(broker.url());
-  auto deaf = it.subscribe("test.deaf", [](NatsMessage&) {}, "test");
+  auto deaf = it.subscribe(
+      "test.deaf", [](NatsMessage&) {}, "test");
   it.flush();
   Acks acks;
   const std::uint64_t sent = it->stats().published;

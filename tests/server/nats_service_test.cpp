@@ -1,11 +1,15 @@
 #include "bus/nats_service.h"
 
-#include <nlohmann/json.hpp>
-
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
+#include <nats/nats.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/sinks/ringbuffer_sink.h>
+
+#include "log.h"
 #include "support/catch.h"
 #include "support/nats.h"
 
@@ -133,7 +137,8 @@ TEST_CASE("NatsService: a handler that throws is counted, and the others are cal
   NatsBroker broker;
   Nats it(broker.url());
   Received received;
-  auto bad = it.subscribe("test.a", [](NatsMessage&) { throw std::runtime_error("on purpose"); }, "test");
+  auto bad = it.subscribe(
+      "test.a", [](NatsMessage&) { throw std::runtime_error("on purpose"); }, "test");
   auto good = it.subscribe("test.a", received.handler(), "test");
   it.flush();
   for (int i = 0; i < 2; ++i) REQUIRE(it->publish({.subject = "test.a", .data = "x"}).ok());
@@ -166,6 +171,78 @@ TEST_CASE("NatsService disconnects in order: what came is handled, nothing is le
   CHECK(broker.look("/subsz")["num_subscriptions"] == with_ours - 2);  // test.a, and its answers
   CHECK(it->publish({.subject = "test.b", .data = ""}).error() == Error::shutting_down);
   CHECK(it->disconnect(std::chrono::steady_clock::now() + 20s).sum() == 0);  // again: nothing
+}
+
+TEST_CASE("NatsService: disconnect logs the active subscriptions, and warns of some that are left only if there are",
+          "[nats_service]") {
+  NatsBroker broker;
+  const auto log = logger("nats");
+  const auto lines = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(100);
+  const auto level = log->level();
+  log->set_level(spdlog::level::info);
+  log->sinks().push_back(lines);
+  const bool in_time = GENERATE(true, false);
+  NatsLeft left;
+  {
+    Nats it(broker.url());
+    Received received;
+    auto kept = it.subscribe("test.a", received.handler(), "who holds it");
+    it.flush();
+    if (!in_time) broker.pause();  // it does not take the unsubscribing
+    left = it->disconnect(std::chrono::steady_clock::now() + (in_time ? 20s : 1s));
+  }
+  std::string all;
+  for (const std::string& line : lines->last_formatted()) all += line;
+  log->sinks().pop_back();
+  log->set_level(level);
+  INFO(all);
+  CHECK(all.find("disconnecting: 1 active subscriptions") != std::string::npos);
+  CHECK(all.find("active: test.a of who holds it") != std::string::npos);
+  CHECK((left.subscriptions > 0) == !in_time);
+  CHECK((all.find("were left after the unsubscribing") != std::string::npos) == !in_time);
+}
+
+// What the connection does not take is the failed batch: it is tried again, here on the next connection, in order.
+TEST_CASE("NatsService: a batch that could not be sent is bounded, and is sent once after all", "[nats_service]") {
+  NatsBroker broker;
+  Nats it(
+      broker.url(), [](NatsOptions& options) { options.retry_min_ms = 60'000, options.retry_max_ms = 60'000; }, nullptr,
+      false);
+  std::atomic<std::uint64_t> failed{0}, pending{0};
+  it->watch_state([&](NatsState from, NatsState to) {
+    if (from != NatsState::connected || to != NatsState::reconnecting) return;
+    failed = it->stats().failed_batch;
+    pending = it->stats().pending;
+  });
+  it->start();
+  REQUIRE(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+  Received received;
+  auto kept = it.subscribe("test.a", received.handler(), "test");
+  constexpr std::size_t kCount = 250;
+  auto breaks = it.subscribe(
+      "test.break",
+      [&](NatsMessage&) {
+        // These are sent when the handler has returned; by then there is no connection, and that is not known yet. From
+        // another thread, so that the sending is due before the news of the close.
+        std::thread([&] {
+          for (std::size_t i = 0; i < kCount; ++i) (void)it->publish({.subject = "test.a", .data = std::to_string(i)});
+        }).join();
+        natsConnection_Close(it->connection().get());
+      },
+      "test");
+  it.flush();
+  REQUIRE(it->publish({.subject = "test.break", .data = ""}).ok());
+  REQUIRE(received.wait_for(kCount));
+  it.flush();
+  CHECK(received.count() == kCount);
+  for (std::size_t i = 0; i < kCount; ++i) REQUIRE(received.at(i) == text("test.a ", i));
+  CHECK(failed == 100);
+  CHECK(pending == kCount);
+  const NatsStats stats = it->stats();
+  CHECK(stats.retries == 1);
+  CHECK(stats.failed_batch == 0);
+  CHECK(stats.pending == 0);
+  CHECK(stats.dead_letters_total == 0);
 }
 
 TEST_CASE("NatsService started again makes what is still held once, and no duplicate", "[nats_service]") {
@@ -202,7 +279,8 @@ TEST_CASE("NatsService gets answers, and says whether none came or nobody listen
         (void)it->publish({.subject = std::string(message.reply()), .data = "re: " + std::string(message.data())});
       },
       "test");
-  auto deaf = it.subscribe("test.deaf", [](NatsMessage&) {}, "test");
+  auto deaf = it.subscribe(
+      "test.deaf", [](NatsMessage&) {}, "test");
   it.flush();
   const NatsStats before = it->stats();
   const auto echoed = it.ask("test.echo", "hello");
@@ -267,12 +345,25 @@ TEST_CASE("NatsService takes no more subscriptions than it may", "[nats_service]
   NatsBroker broker;
   Nats it(broker.url(), [](NatsOptions& options) { options.subscriptions_max = 16; });
   std::vector<NatsSubscription> held;
-  for (int i = 0; i < 15; ++i) held.push_back(it.subscribe("test.a", [](NatsMessage&) {}, "test"));  // one is its own
-  CHECK(it->subscribe("test.a", [](NatsMessage&) {}, "test").error() == Error::too_many_subscriptions);
-  CHECK(it->subscribe("test..a", [](NatsMessage&) {}, "test").error() == Error::bad_field);
-  CHECK(it->subscribe("test.a", [](NatsMessage&) {}, "").error() == Error::bad_field);
+  for (int i = 0; i < 15; ++i)
+    held.push_back(it.subscribe(
+        "test.a", [](NatsMessage&) {}, "test"));  // one is its own
+  CHECK(it->subscribe(
+              "test.a", [](NatsMessage&) {}, "test")
+            .error() == Error::too_many_subscriptions);
+  CHECK(it->subscribe(
+              "test..a", [](NatsMessage&) {}, "test")
+            .error() == Error::bad_field);
+  CHECK(it->subscribe(
+              "test.a", [](NatsMessage&) {}, "")
+            .error() == Error::bad_field);
   held.pop_back();
-  CHECK(eventually([&] { return it->subscribe("test.a", [](NatsMessage&) {}, "test").ok(); }));
+  CHECK(eventually([&] {
+    return it
+        ->subscribe(
+            "test.a", [](NatsMessage&) {}, "test")
+        .ok();
+  }));
 }
 
 TEST_CASE("NatsService shares a queue: one of its members gets each message", "[nats_service]") {
@@ -333,7 +424,8 @@ TEST_CASE("NatsService: 10,000 subscriptions made and ended, twice, leave the br
   for (int round = 0; round < 2; ++round) {
     std::vector<NatsSubscription> held;
     for (std::size_t i = 0; i < kMany; ++i)
-      held.push_back(it.subscribe(text("churn.", i), [](NatsMessage&) {}, "churn"));
+      held.push_back(it.subscribe(
+          text("churn.", i), [](NatsMessage&) {}, "churn"));
     it.flush();
     CHECK(broker.look("/subsz")["num_subscriptions"] == subscriptions + kMany);
     CHECK(it->get_active_subscriptions().size() == kMany);

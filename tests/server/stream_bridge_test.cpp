@@ -15,13 +15,19 @@ namespace {
 // A hub on the fake, and one who reads a channel as a session does.
 struct Node {
   explicit Node(FakeEngine& its_engine, const std::function<void(Limits&)>& change = {},
-                StreamBridge::Settings settings = {})
+                StreamBridge::Settings settings = at_once())
       : engine(its_engine), hub(limits(change), ledger, 1) {
     bridge = StreamBridge::create(hub, ledger, engine, settings);
     hub.attach_bus(*bridge);
   }
   ~Node() { bridge->stop(); }
 
+  // What the stream has no more is told without waiting whether it comes after all.
+  static StreamBridge::Settings at_once() {
+    StreamBridge::Settings settings;
+    settings.loss_ms = 0;
+    return settings;
+  }
   static Limits limits(const std::function<void(Limits&)>& change) {
     Limits limits;
     limits.channels_max = 200;
@@ -469,6 +475,61 @@ TEST_CASE("StreamBridge takes two records that come in the other order without t
   CHECK(node.payloads("room") == Texts{"1", "2", "3", "4", "5"});
   CHECK(node.bridge->stats().losses == 0);
   CHECK_FALSE(node.channel("room")->history.holes_behind(0));
+}
+
+TEST_CASE("StreamBridge does not call lost what may still be on its way, and does when it has not come in time",
+          "[stream_bridge]") {
+  FakeEngine engine;
+  StreamBridge::Settings settings;
+  settings.retry_ms = 1;
+  const bool comes = GENERATE(true, false);
+  settings.loss_ms = comes ? 3'600'000 : 20;
+  const bool purged = GENERATE(true, false);
+  Node node(engine, {}, settings);
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.run();
+  engine.store("room", "2");
+  engine.delay_delivery();
+  engine.store("room", "3");
+  if (purged)
+    engine.evict_through(3);
+  else
+    engine.remove("room", 2);  // and 1
+  const auto look = [&](std::int64_t in_ms) {
+    node.bridge->sweep(steady_ms() + in_ms);
+    engine.run();
+  };
+  engine.run();
+  if (comes) {
+    for (int i = 0; i < 5; ++i) look(10'000);
+    CHECK(node.payloads("room") == Texts{"1"});
+    engine.store("room", "4");
+    engine.run();
+    engine.deliver_late();
+    engine.run();
+    look(10'000);
+    CHECK(node.payloads("room") == Texts{"1", "2", "3", "4"});
+    CHECK(node.bridge->stats().losses == 0);
+    CHECK(node.resume("room", 1)->recovered);
+    engine.store("room", "5");
+    engine.run(false);
+    CHECK(node.payloads("room") == Texts{"1", "2", "3", "4", "5"});
+  } else {
+    for (const std::int64_t until = steady_ms() + 20'000; node.bridge->stats().losses == 0 && steady_ms() < until;)
+      look(10'000);
+    look(10'000);
+    CHECK(node.payloads("room") == Texts{"1", "3"});
+    CHECK(node.bridge->stats().losses == 1);
+    CHECK_FALSE(node.resume("room", 1)->recovered);
+    engine.deliver_late();  // too late
+    engine.run();
+    CHECK(node.payloads("room") == Texts{"1", "3"});
+  }
+  for (const LedgerRow& row : node.ledger.rows())
+    if (row.name == "bus records") CHECK(row.used_bytes == 0);
 }
 
 TEST_CASE("StreamBridge tells a record for which it has no room at all, and goes on behind it", "[stream_bridge]") {

@@ -57,6 +57,15 @@ class FakeEngine final : public BusEngine {
     return last_seq_;
   }
   void lose_deliveries() { deliveries_.clear(); }
+  // The first one is overtaken by all others, until deliver_late().
+  void delay_delivery() {
+    late_.push_back(deliveries_.front());
+    deliveries_.pop_front();
+  }
+  void deliver_late() {
+    for (const auto& one : late_) deliveries_.push_back(one);
+    late_.clear();
+  }
   void swap_deliveries() { std::reverse(deliveries_.begin(), deliveries_.end()); }
   void repeat_deliveries() {
     const auto copy = deliveries_;
@@ -174,7 +183,7 @@ class FakeEngine final : public BusEngine {
   std::vector<Stored> stream_;
   std::set<std::string> followed_;
   std::deque<std::function<void()>> work_, answers_;
-  std::deque<std::pair<Stored, std::uint64_t>> deliveries_;
+  std::deque<std::pair<Stored, std::uint64_t>> deliveries_, late_;
 };
 
 }  // namespace ringfence::test
