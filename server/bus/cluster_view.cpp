@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <random>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -20,6 +21,12 @@ using Json = nlohmann::json;
 namespace {
 
 constexpr std::int64_t kHeartbeatsMissed = 3;
+constexpr std::string_view kWho = "name";
+
+std::string random_run() {
+  std::random_device device;
+  return std::to_string(std::uint64_t{device()} << 32 | device());
+}
 
 std::uint64_t number(const Json& body, const char* field) {
   const auto found = body.find(field);
@@ -43,6 +50,7 @@ ClusterView::ClusterView(NatsService& nats, EventBus& events, Hub& hub, Connecti
       hub_(hub),
       connections_(connections),
       name_(nats.options().name),
+      run_(random_run()),
       node_subject_(nats.options().prefix + ".node."),
       ask_subject_(nats.options().prefix + ".ask"),
       heartbeat_ms_(nats.options().heartbeat_ms),
@@ -59,8 +67,14 @@ ClusterView::~ClusterView() {
 
 void ClusterView::start() {
   if (std::exchange(running_, true)) return;
-  nodes_ = nats_.subscribe(node_subject_ + "*", [this](NatsMessage& message) { on_node(message); }, "cluster").value();
-  asks_ = nats_.subscribe(ask_subject_, [this](NatsMessage& message) { on_ask(message); }, "cluster").value();
+  nodes_ = nats_
+               .subscribe(
+                   node_subject_ + "*", [this](NatsMessage& message) { on_node(message); }, "cluster")
+               .value();
+  asks_ = nats_
+              .subscribe(
+                  ask_subject_, [this](NatsMessage& message) { on_ask(message); }, "cluster")
+              .value();
   boost::asio::post(nats_.executor(), [this] { beat(); });
 }
 
@@ -100,7 +114,8 @@ void ClusterView::tell(bool leaving) {
   // One that waits for the broker is as good as the next: it is not kept for long.
   if (nats_.state() != NatsState::connected && nats_.state() != NatsState::degraded) return;
   (void)nats_.publish({.subject = node_subject_ + name_,
-                       .data = Json{{"leaving", leaving},
+                       .data = Json{{"run", run_},
+                                    {"leaving", leaving},
                                     {"connections", node.connections},
                                     {"users", node.users},
                                     {"channels", node.channels},
@@ -111,9 +126,13 @@ void ClusterView::tell(bool leaving) {
 
 void ClusterView::on_node(NatsMessage& message) {
   const std::string name(message.subject().substr(node_subject_.size()));
-  if (name == name_ || name.size() > 64) return;
+  if (name.size() > 64) return;
   const Json body = Json::parse(message.data(), nullptr, false);
   if (!body.is_object()) return;
+  if (name == name_) {
+    if (text(body, "run") != run_) note_namesake(flag(body, "leaving"));
+    return;
+  }
   const std::int64_t now_ms = steady_ms();
   expire(now_ms);
   const std::lock_guard lock(mutex_);
@@ -136,7 +155,14 @@ void ClusterView::on_node(NatsMessage& message) {
                    now_ms};
 }
 
+void ClusterView::note_namesake(bool leaving) {
+  namesake_ms_ = leaving ? 0 : steady_ms();
+  nats_.set_degraded(
+      kWho, leaving ? std::string() : "another server has the name " + name_ + " too; give each its own --nats-name");
+}
+
 void ClusterView::expire(std::int64_t now_ms) {
+  if (namesake_ms_ != 0 && now_ms - namesake_ms_ > kHeartbeatsMissed * heartbeat_ms_) note_namesake(true);
   const std::lock_guard lock(mutex_);
   const std::size_t gone = std::erase_if(
       heard_, [&](const auto& entry) { return now_ms - entry.second.at_ms > kHeartbeatsMissed * heartbeat_ms_; });
@@ -163,7 +189,7 @@ std::uint64_t ClusterView::not_listed() const {
 std::size_t ClusterView::disconnect_user(std::string_view user, std::string_view session, const CloseReason& why) {
   const auto sent = nats_.publish({.subject = ask_subject_,
                                    .data = Json{{"op", "disconnect"},
-                                                {"node", name_},
+                                                {"run", run_},
                                                 {"user", user},
                                                 {"session", session},
                                                 {"code", why.code},
@@ -183,6 +209,7 @@ void ClusterView::on_connected(const Connected& event) {
   if (!info) return;
   (void)nats_.publish({.subject = ask_subject_,
                        .data = Json{{"op", "session"},
+                                    {"run", run_},
                                     {"node", name_},
                                     {"user", event.who->user},
                                     {"session", event.who->session},
@@ -193,8 +220,8 @@ void ClusterView::on_connected(const Connected& event) {
 void ClusterView::on_ask(NatsMessage& message) {
   const Json body = Json::parse(message.data(), nullptr, false);
   if (!body.is_object()) return;
-  const std::string from = text(body, "node"), user = text(body, "user"), session = text(body, "session");
-  if (from.empty() || from == name_ || user.empty()) return;
+  const std::string run = text(body, "run"), user = text(body, "user"), session = text(body, "session");
+  if (run.empty() || run == run_ || user.empty()) return;
   const std::string op = text(body, "op");
   if (op == "disconnect") {
     const std::uint64_t code = number(body, "code");
@@ -204,8 +231,10 @@ void ClusterView::on_ask(NatsMessage& message) {
   } else if (op == "session" && !session.empty()) {
     const auto at = body.find("established_us");
     if (at == body.end() || !at->is_number_integer()) return;
-    // Of two at the same microsecond, that of the server whose name comes later stays.
-    const std::int64_t before_us = at->get<std::int64_t>() + (name_ < from ? 1 : 0);
+    // Of two at the same microsecond, that of the server whose name, or else life, comes later stays.
+    const std::string from = text(body, "node");
+    const bool later = name_ != from ? name_ < from : run_ < run;
+    const std::int64_t before_us = at->get<std::int64_t>() + (later ? 1 : 0);
     connections_.replace_sessions(user, session, before_us);
   }
 }

@@ -3,7 +3,8 @@
 //   <prefix>.node.<name>  every --nats-heartbeat-ms, and at the end: what a server has, for /v1/info
 //   <prefix>.ask          disconnect a user; a session that replaces others
 //
-// A server that was not heard of for three heartbeats is gone.
+// A server that was not heard of for three heartbeats is gone. One that has the same name makes both degraded: each of them
+// hides the other from all, who take them for one. What they ask of one another is heard all the same.
 // Owns     the table of servers, a timer on the service's thread, subscriptions.
 // Threads  start, stop: one thread. The rest: any.
 // Bounds   --nats-nodes servers besides this one; more are not listed, counted. Account "cluster nodes".
@@ -70,11 +71,13 @@ class ClusterView {
   void on_connected(const Connected& event);
   ClusterNode self() const;
   void expire(std::int64_t now_ms);
+  void note_namesake(bool leaving);
 
   NatsService& nats_;
   Hub& hub_;
   ConnectionManager& connections_;
   const std::string name_;
+  const std::string run_;  // this life of this server: its name may not be its own
   const std::string node_subject_, ask_subject_;
   const std::int64_t heartbeat_ms_;
   Account account_;
@@ -85,6 +88,7 @@ class ClusterView {
   EventOwner owner_;
   EventSubscription connected_;
   NatsSubscription nodes_, asks_;
+  std::int64_t namesake_ms_ = 0;  // when another of this name was heard last; 0: none. The service's thread's
   bool running_ = false;
   bool stopped_ = false;  // the service's thread's
 };

@@ -290,3 +290,26 @@ TEST_CASE("A user's connections are told, and POST /v1/disconnect tells them to 
         1);
   CHECK(other.read_close() == 1000);
 }
+
+TEST_CASE("Who is told to go sees why, whatever is on its way in both directions", "[api]") {
+  TestServer test([](Options& options) { options.limits.user_attempts = 1'000; });
+  const auto port = test.server.port();
+  for (int round = 0; round < 20; ++round) {
+    WsClient ann(port, "ringfence.v1.json", "?user=ann");
+    ann.subscribe("a");
+    // It does not read, and sends more than is read of it before it is told to go.
+    for (int i = 0; i < 50; ++i) test.publish("a", json_filler(2'000));
+    for (int i = 0; i < 200; ++i) ann.send(R"({"op":"publish","id":1,"channel":"b","data":)" + json_filler(500) + "}");
+    REQUIRE(json(post(port, "/v1/disconnect", R"({"user":"ann","code":4001,"reason":"banned"})"))["disconnected"] == 1);
+    for (int i = 0; i < 50; ++i) ann.send(R"({"op":"ping"})");
+    Json closing;
+    while (closing.is_null()) {
+      const auto message = ann.read();
+      if (!message.json.is_null() && message.json["op"] == "closing") closing = message.json;
+    }
+    CHECK(closing["reason"] == "banned");
+    CHECK(closing["reconnect"] == false);
+    CHECK(ann.read_close() == 4001);
+    REQUIRE(test.eventually([](const HubStats& stats) { return stats.connections == 0; }));
+  }
+}

@@ -82,6 +82,36 @@ TEST_CASE("ClusterView forgets a server that is silent, and lists no more than i
     if (row.name == "cluster nodes") CHECK(eventually([&] { return row.used_bytes <= 2 * ClusterView::kNodeBytes; }));
 }
 
+TEST_CASE("ClusterView: two servers of one name are both degraded and say why, until one goes", "[cluster_view]") {
+  NatsBroker broker;
+  TestServer one(node(broker.url(), "same"));
+  const auto reason = [](TestServer& test) {
+    const Json said = Json::parse(HttpClient(test.server.port()).get("/v1/health").body());
+    return said["status"] == "degraded" ? said["reasons"][0]["reason"].get<std::string>() : std::string();
+  };
+  for (int round = 0; round < 2; ++round) {
+    auto two = std::make_unique<TestServer>(node(broker.url(), "same"));
+    for (TestServer* const test : {&one, two.get()}) {
+      REQUIRE(eventually([&] { return !reason(*test).empty(); }));
+      CHECK(reason(*test) == "degraded: name: another server has the name same too; give each its own --nats-name");
+    }
+    // A user is reached at both, and a session replaces the one at the other.
+    WsClient ann(two->server.port(), "ringfence.v1.json", "?user=ann&session=s1");
+    WsClient again(one.server.port(), "ringfence.v1.json", "?user=ann&session=s2");
+    CHECK(ann.expect("closing")["reason"] == "session_replaced");
+    WsClient bob(two->server.port(), "ringfence.v1.json", "?user=bob");
+    (void)disconnect(one, R"({"user":"bob","reason":"banned"})");
+    CHECK(bob.expect("closing")["reason"] == "banned");
+    two.reset();
+    CHECK(eventually([&] { return reason(one).empty(); }));
+  }
+  // One that is killed says no goodbye: it is silent.
+  Nats other(broker.url());
+  REQUIRE(other->publish({.subject = "ringfence.node.same", .data = R"({"run":"another"})"}).ok());
+  CHECK(eventually([&] { return !reason(one).empty(); }));
+  CHECK(eventually([&] { return reason(one).empty(); }));
+}
+
 TEST_CASE("ClusterView disconnects a user on any server", "[cluster_view]") {
   NatsBroker broker;
   TestServer one(node(broker.url(), "one")), two(node(broker.url(), "two"));
