@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 
+import { Broker } from './support/broker.ts';
 import { TestServer, kRoot } from './support/server.ts';
 
 const kFolder = `${kRoot}docs/schemas/`;
@@ -19,9 +20,14 @@ for (const name of names) ajv.addSchema(JSON.parse(readFileSync(`${kFolder}${nam
 let server: TestServer;
 const open: WebSocket[] = [];
 
-async function check(schema: string, path: string, body?: unknown): Promise<{ status: number; answer: any }> {
+async function check(
+  schema: string,
+  path: string,
+  body?: unknown,
+  of: TestServer = server,
+): Promise<{ status: number; answer: any }> {
   const response = await fetch(
-    server.url + path.slice(1),
+    of.url + path.slice(1),
     body === undefined
       ? {}
       : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) },
@@ -117,6 +123,63 @@ test('errors', async () => {
     expect((await check('error', path)).status).toBeGreaterThanOrEqual(400);
   expect((await check('error', '/v1/publish', 'not an event')).status).toBe(400);
   expect((await check('error', '/v1/health', {})).status).toBe(405);
+});
+
+test('answers of a server on a stream, and of one whose broker is away', { timeout: 60_000 }, async () => {
+  const broker = await Broker.start();
+  const args = ['--nats', broker.url, '--nats-heartbeat-ms', '50', '--nats-stream-bytes', '4MiB'];
+  const joined: TestServer[] = [];
+  try {
+    for (const name of ['one', 'two'])
+      joined.push(await TestServer.start({ args: [...args, '--nats-name', name, '--history-records', '5'] }));
+    const one = joined[0]!;
+    for (let n = 1; n <= 7; ++n) {
+      const { answer } = await check('publish', '/v1/publish', { channel: 'room:1', data: n }, one);
+      expect(answer.seq).toBe(n);
+    }
+    await vi.waitFor(
+      async () => {
+        const { answer } = await check('ledger', '/v1/monitoring/ledger', undefined, one);
+        expect(answer.stream).toMatchObject({
+          name: 'ringfence',
+          storage: 'file',
+          replicas: 1,
+          capacity_bytes: 4 << 20,
+          records: 5,
+          records_max: null,
+          channel_records_max: 5,
+          age_s_max: 86_400,
+        });
+        expect(answer.stream.used_bytes).toBeGreaterThan(5 * 24);
+        const info = await check('info', '/v1/info', undefined, one);
+        expect(info.answer.nodes.map((node: { node: string }) => node.node)).toEqual(['one', 'two']);
+      },
+      { timeout: 20_000, interval: 20 },
+    );
+    const history = await check('history', '/v1/history?channel=room:1', undefined, joined[1]);
+    expect(history.answer.events.map((event: { seq: number }) => event.seq)).toEqual([3, 4, 5, 6, 7]);
+    expect((await check('disconnect', '/v1/disconnect', { user: 'nobody' }, one)).answer.asked).toBe(1);
+    await check('health', '/v1/health', undefined, one);
+
+    await broker.stop();
+    await vi.waitFor(
+      async () => {
+        const { answer } = await check('health', '/v1/health', undefined, one);
+        expect(answer.reasons[0]?.check).toBe('broker');
+      },
+      { timeout: 20_000, interval: 20 },
+    );
+    // It waits for the broker to come back, and then says that it was not sent; or is refused at once.
+    const refused = await check('error', '/v1/publish', { channel: 'room:1', data: 8 }, one);
+    expect(refused.status).toBe(503);
+    expect(refused.answer.error.code).toBe('broker_unavailable');
+    // What the broker said last stays, with its age.
+    const { answer } = await check('ledger', '/v1/monitoring/ledger', undefined, one);
+    expect(answer.stream.records).toBe(5);
+  } finally {
+    for (const one of joined) await one.down();
+    await broker.stop();
+  }
 });
 
 test('a schema refuses what it does not know', () => {
