@@ -23,6 +23,7 @@ using Json = nlohmann::json;
 constexpr int kNoStream = 10059;   // JetStream's err_code
 constexpr int kNameTaken = 10058;  // another server was faster
 constexpr std::string_view kWho = "stream";
+constexpr std::string_view kPublishes = "publishes";
 
 std::optional<std::uint64_t> number_of(std::optional<std::string_view> text) {
   std::uint64_t value = 0;
@@ -74,10 +75,20 @@ Result<void> JetStreamEngine::publish(std::string_view channel, std::int64_t tim
   message.subject = in_subject(channel);
   message.data.resize(record_stride_bytes(type.size(), payload.size()));
   encode_record(reinterpret_cast<std::byte*>(message.data.data()), 1, time_us, type, payload);
-  return nats_.publish_acked(std::move(message), [done = std::move(done)](const NatsAck& ack) { done(ack.seq); });
+  return nats_.publish_acked(std::move(message), [self = weak_from_this(), done = std::move(done)](const NatsAck& ack) {
+    if (const auto engine = self.lock()) engine->note_ack(ack);
+    done(ack.seq);
+  });
 }
 
 // --- The engine's thread
+
+// A stream that says no to what it should take is told of, until it takes one.
+void JetStreamEngine::note_ack(const NatsAck& ack) {
+  if (ack.seq.ok() ? !refuses_ : refuses_ || ack.seq.error() != Error::broker_refused) return;
+  refuses_ = !ack.seq.ok();
+  nats_.set_degraded(kPublishes, refuses_ ? "the stream " + stream_ + " refuses them: " + ack.text : std::string());
+}
 
 void JetStreamEngine::on_state(NatsState to) {
   const bool connected = to == NatsState::connected || to == NatsState::degraded;
@@ -159,7 +170,9 @@ void JetStreamEngine::take_stream(std::string_view text) {
   const auto info = Json::parse(text, nullptr, false);
   const auto code = error_code_of(info);
   if (code == kNoStream) {
-    lose_stream();  // it was deleted
+    // Not at once: nats-server 2.9 removes the files of a deleted stream after it has answered, and with them those of one
+    // that was made anew by then, which refuses all that is published from there on.
+    if (checked_) return wrong("the stream " + stream_ + " was deleted; it is made anew");
     return make_stream();
   }
   if (code != 0) return wrong("JetStream: " + error_text_of(info));

@@ -88,6 +88,7 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   void arm(const QuestionPtr& question);
   void take(const QuestionPtr& question, const NatsAnswer& answer);
   void note_looked(bool looked);
+  void note_ack(const NatsAck& ack);
   void on_state(NatsState to);
   void look_for_stream();
   void make_stream();
@@ -111,6 +112,7 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   bool checked_ = false;  // the stream, on this connection
   std::uint64_t epoch_ = 0;
   bool told_bounds_ = false;
+  bool refuses_ = false;            // what is published
   std::atomic<bool> wrong_{false};  // the stream
   std::atomic<std::uint64_t> asked_again_{0};
   mutable std::mutex mutex_;
