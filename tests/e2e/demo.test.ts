@@ -1,37 +1,19 @@
 // The demo page with events: in the list, between two pages, under a reader's eyes.
 
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { consecutive, launch, openDemo, seqsOf, untilSeq } from './support/browser.ts';
-import { Publisher, SteadyPublisher } from './support/publisher.ts';
-import { TestServer } from './support/server.ts';
+import { expect, test } from 'vitest';
+import { consecutive, openDemo, seqsOf, untilSeq } from './support/browser.ts';
+import { SteadyPublisher } from './support/publisher.ts';
+import { demoSite } from './support/site.ts';
 
-let browser: Browser;
-let server: TestServer;
-let publisher: Publisher;
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterAll(() => browser?.close());
-
-beforeEach(async () => {
-  server = await TestServer.start();
-  publisher = await Publisher.open(server.socketUrl);
-});
-afterEach(async () => {
-  publisher?.close();
-  await Promise.all(browser.contexts().map((context) => context.close()));
-  await server?.down();
-});
+const site = demoSite();
 
 test('the demo shows what is held at once, and then each event as it comes, in binary batches', async () => {
-  await publisher.publishMany('game', 40, 'npc_attacked');
-  const { page, problems } = await openDemo(browser, server.url);
+  await site.publisher.publishMany('game', 40, 'npc_attacked');
+  const { page, problems } = await openDemo(site.browser, site.server.url);
   await page.locator('[data-testid=row][data-seq="40"]').waitFor();
   expect(await page.locator('[data-testid=row]').last().textContent()).toContain('npc_attacked');
 
-  const steady = new SteadyPublisher(publisher, 'game', 300);
+  const steady = new SteadyPublisher(site.publisher, 'game', 300);
   const growing: number[] = [];
   for (const more of [60, 120, 240]) {
     await page.waitForFunction(
@@ -64,8 +46,8 @@ test('the demo shows what is held at once, and then each event as it comes, in b
 });
 
 test('only the rows on screen are in the document, however many are held', async () => {
-  await publisher.publishMany('game', 900);
-  const { page } = await openDemo(browser, server.url);
+  await site.publisher.publishMany('game', 900);
+  const { page } = await openDemo(site.browser, site.server.url);
   await untilSeq(page, 'game', 900);
   await page.locator('[data-testid=row][data-seq="900"]').waitFor();
   expect((await seqsOf(page, 'game')).length).toBe(900);
@@ -74,8 +56,8 @@ test('only the rows on screen are in the document, however many are held', async
 
 test('rows stay under the eyes of a reader who has scrolled up, also when they have left the history', async () => {
   // Small rows reach the history's 10,000 records; what is read is evicted while it is read.
-  await publisher.publishMany('game', 1000);
-  const { page, problems } = await openDemo(browser, server.url);
+  await site.publisher.publishMany('game', 1000);
+  const { page, problems } = await openDemo(site.browser, site.server.url);
   await untilSeq(page, 'game', 1000);
   const list = page.getByTestId('events');
   await page.locator('[data-testid=row][data-seq="1000"]').waitFor();
@@ -102,7 +84,7 @@ test('rows stay under the eyes of a reader who has scrolled up, also when they h
 
   const moved: unknown[] = [];
   for (let step = 0; step < 12; ++step) {
-    const last = await publisher.publishMany('game', 1000);
+    const last = await site.publisher.publishMany('game', 1000);
     await untilSeq(page, 'game', last);
     await page.waitForFunction(
       (end) => Number(document.querySelector('[data-testid=events]')?.getAttribute('data-end')) >= end,
@@ -122,8 +104,8 @@ test('rows stay under the eyes of a reader who has scrolled up, also when they h
 });
 
 test('a row opens to its payload, by pointer and by keyboard', async () => {
-  await publisher.publishMany('game', 30);
-  const { page } = await openDemo(browser, server.url);
+  await site.publisher.publishMany('game', 30);
+  const { page } = await openDemo(site.browser, site.server.url);
   await page.locator('[data-testid=row][data-seq="29"]').click();
   const inspector = page.getByTestId('inspector');
   expect(await inspector.textContent()).toContain('"number": 28');
@@ -134,7 +116,7 @@ test('a row opens to its payload, by pointer and by keyboard', async () => {
 });
 
 test('two pages chat, and each message is acknowledged', async () => {
-  const [ada, bob] = [await openDemo(browser, server.url), await openDemo(browser, server.url)];
+  const [ada, bob] = [await openDemo(site.browser, site.server.url), await openDemo(site.browser, site.server.url)];
   const say = async (page: typeof ada.page, name: string, text: string) => {
     await page.getByTestId('chat-name').fill(name);
     await page.getByTestId('chat-text').fill(text);
@@ -157,7 +139,7 @@ test('two pages chat, and each message is acknowledged', async () => {
 });
 
 test('a message that is refused says so, and what was typed is not lost', async () => {
-  const { page } = await openDemo(browser, server.url);
+  const { page } = await openDemo(site.browser, site.server.url);
   const tooLong = 'x'.repeat(70_000);
   await page.getByTestId('chat-text').fill(tooLong);
   await page.getByTestId('chat-send').click();
@@ -177,8 +159,8 @@ test('a message that is refused says so, and what was typed is not lost', async 
 });
 
 test('the page leaves no listener behind when channels are switched', async () => {
-  await publisher.publishMany('game', 50);
-  const { page, problems } = await openDemo(browser, server.url);
+  await site.publisher.publishMany('game', 50);
+  const { page, problems } = await openDemo(site.browser, site.server.url);
   await page.locator('[data-testid=row][data-seq="50"]').waitFor();
   const handles = () => page.evaluate(() => window.__ringfence!.store.handles());
   const before = await handles();

@@ -1,12 +1,10 @@
 // A history kept in Chromium's IndexedDB: the page that is loaded again has it at once, and goes on where it was.
 
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { BrowserContext, Page } from 'playwright-core';
+import { expect, test } from 'vitest';
 import type { Kept } from './kept/main.ts';
-import { consecutive, launch, openPage } from './support/browser.ts';
-import { type BuiltPage, buildPage } from './support/built_page.ts';
-import { Publisher } from './support/publisher.ts';
-import { TestServer } from './support/server.ts';
+import { consecutive, openPage } from './support/browser.ts';
+import { builtSite } from './support/site.ts';
 
 declare global {
   interface Window {
@@ -14,23 +12,7 @@ declare global {
   }
 }
 
-let built: BuiltPage;
-let browser: Browser;
-let server: TestServer;
-let publisher: Publisher;
-
-beforeAll(async () => {
-  built = await buildPage('kept');
-  browser = await launch();
-  server = await TestServer.start({ files: built.files });
-  publisher = await Publisher.open(server.socketUrl);
-});
-afterAll(async () => {
-  publisher?.close();
-  await browser?.close();
-  await server?.down();
-  built?.remove();
-});
+const site = builtSite('kept');
 
 /** Waits until the page holds the record, and has written it. */
 async function untilKept(page: Page, seq: number): Promise<void> {
@@ -47,20 +29,20 @@ const look = (page: Page) =>
 /** Another page of the same site. */
 async function another(context: BrowserContext): Promise<Page> {
   const page = await context.newPage();
-  await page.goto(server.url);
+  await page.goto(site.server.url);
   await page.waitForFunction(() => window.kept?.client.state.status === 'open');
   return page;
 }
 
 test('after a reload the page shows what was kept at once, and replays what came meanwhile', async () => {
-  const { page, problems } = await openPage(browser, server.url);
-  await publisher.publishMany('kept', 60);
+  const { page, problems } = await openPage(site.browser, site.server.url);
+  await site.publisher.publishMany('kept', 60);
   await untilKept(page, 60);
   expect((await look(page)).atOnce).toEqual([]);
 
   await page.goto('about:blank');
-  await publisher.publishMany('kept', 7);
-  await page.goto(server.url);
+  await site.publisher.publishMany('kept', 7);
+  await page.goto(site.server.url);
   await page.waitForFunction(() => (window.kept?.resumes.length ?? 0) > 0);
   const seen = await look(page);
   expect(seen.atOnce).toEqual(consecutive(1, 60));
@@ -72,10 +54,10 @@ test('after a reload the page shows what was kept at once, and replays what came
 });
 
 test('a page that is closed without a word has kept what it wrote', async () => {
-  const { page } = await openPage(browser, server.url);
-  const last = await publisher.publishMany('kept', 100);
+  const { page } = await openPage(site.browser, site.server.url);
+  const last = await site.publisher.publishMany('kept', 100);
   await untilKept(page, last);
-  await publisher.publishMany('kept', 600);
+  await site.publisher.publishMany('kept', 600);
   const context = page.context();
   await page.close();
   const again = await another(context);
@@ -88,14 +70,14 @@ test('a page that is closed without a word has kept what it wrote', async () => 
 });
 
 test('of two pages one writes, and the other takes over when it is closed', async () => {
-  const { page } = await openPage(browser, server.url);
+  const { page } = await openPage(site.browser, site.server.url);
   await page.waitForFunction(() => window.kept?.client.state.status === 'open');
   const second = await another(page.context());
   expect((await look(page)).stats.state).toBe('writing');
   expect((await look(second)).stats.state).toBe('waiting');
   await page.close();
   await second.waitForFunction(() => window.kept!.persistence.state === 'writing');
-  const last = await publisher.publishMany('kept', 5);
+  const last = await site.publisher.publishMany('kept', 5);
   await untilKept(second, last);
   const third = await another(second.context());
   expect((await look(third)).atOnce.at(-1)).toBe(last);

@@ -1,12 +1,10 @@
 // ringfence/list in Chromium: what is on the canvas, under the strict Content-Security-Policy and React's StrictMode.
 
-import type { Browser, CDPSession, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CDPSession, Page } from 'playwright-core';
+import { expect, test } from 'vitest';
 import type { Drawn } from './list/main.tsx';
-import { launch, openPage } from './support/browser.ts';
-import { type BuiltPage, buildPage } from './support/built_page.ts';
-import { Publisher } from './support/publisher.ts';
-import { TestServer } from './support/server.ts';
+import { openPage } from './support/browser.ts';
+import { builtSite } from './support/site.ts';
 
 declare global {
   interface Window {
@@ -14,26 +12,10 @@ declare global {
   }
 }
 
-let built: BuiltPage;
-let browser: Browser;
-let server: TestServer;
-let publisher: Publisher;
-
-beforeAll(async () => {
-  built = await buildPage('list', { mode: 'development' });
-  browser = await launch();
-  server = await TestServer.start({ files: built.files, args: ['--history-records', '1000'] });
-  publisher = await Publisher.open(server.socketUrl);
-});
-afterAll(async () => {
-  publisher?.close();
-  await browser?.close();
-  await server?.down();
-  built?.remove();
-});
+const site = builtSite('list', { mode: 'development', args: ['--history-records', '1000'] });
 
 async function openList() {
-  const opened = await openPage(browser, server.url);
+  const opened = await openPage(site.browser, site.server.url);
   await opened.page.waitForFunction(() => window.drawn?.client.state.status === 'open');
   return opened;
 }
@@ -72,14 +54,14 @@ const bands = (page: Page) =>
 
 test('the newest rows are on the canvas, and nothing is violated', async () => {
   const { page, problems } = await openList();
-  await publisher.publishMany('list', 3, 'test', 'text');
-  const alarm = await publisher.publish('list', 'alarm', { number: 3, text: 'text' });
+  await site.publisher.publishMany('list', 3, 'test', 'text');
+  const alarm = await site.publisher.publish('list', 'alarm', { number: 3, text: 'text' });
   await untilNewest(page, alarm);
   expect(await page.locator('canvas').count()).toBe(1); // StrictMode makes two, one after the other
   let { dark, red } = await bands(page);
   expect(dark.map((count) => count > 20)).toEqual([true, true, true, true, ...Array.from({ length: 6 }, () => false)]);
   expect(red.map((count) => count > 0)).toEqual([false, false, false, true, ...Array.from({ length: 6 }, () => false)]);
-  const last = await publisher.publishMany('list', 100, 'test', 'text');
+  const last = await site.publisher.publishMany('list', 100, 'test', 'text');
   await untilNewest(page, last);
   expect(await rows(page)).toEqual(Array.from({ length: 10 }, (_, index) => last - 9 + index));
   ({ dark, red } = await bands(page));
@@ -94,13 +76,13 @@ test('the newest rows are on the canvas, and nothing is violated', async () => {
 
 test('it stays where its user scrolls to while rows come and leave, and follows again at the end', async () => {
   const { page, problems } = await openList();
-  const full = await publisher.publishMany('list', 1000, 'test', 'text');
+  const full = await site.publisher.publishMany('list', 1000, 'test', 'text');
   await untilNewest(page, full);
   await expect.poll(() => scroll(page)).toEqual({ top: 19_800, end: 19_800 });
   await page.getByRole('log').evaluate((list) => (list.scrollTop -= 4000));
   await expect.poll(() => rows(page)).toContain(full - 205);
   const still = await rows(page);
-  await publisher.publishMany('list', 100, 'test', 'text');
+  await site.publisher.publishMany('list', 100, 'test', 'text');
   // The rows have moved up in the history, and the thumb with them.
   await expect.poll(() => scroll(page)).toEqual({ top: 13_800, end: 19_800 });
   expect(await rows(page)).toEqual(still);
@@ -114,7 +96,7 @@ test('it stays where its user scrolls to while rows come and leave, and follows 
   expect(copied.split('\n')[0]).toBe(`${still[0]}\t${copied.split('\t')[1]}\ttext`);
   await page.getByRole('log').evaluate((list) => (list.scrollTop = list.scrollHeight));
   await untilNewest(page, full + 100);
-  const last = await publisher.publishMany('list', 5, 'test', 'text');
+  const last = await site.publisher.publishMany('list', 5, 'test', 'text');
   await untilNewest(page, last);
   expect(await page.evaluate(() => window.drawn!.shown!.following)).toBe(true);
   // From the keyboard.
@@ -129,14 +111,14 @@ test('it stays where its user scrolls to while rows come and leave, and follows 
 
 test('it takes the size of its element, and leaves nothing when it goes', async () => {
   const { page, problems } = await openList();
-  const last = await publisher.publishMany('list', 30, 'test', 'text');
+  const last = await site.publisher.publishMany('list', 30, 'test', 'text');
   await untilNewest(page, last);
   const listeners = () => page.evaluate(async () => (await window.drawn!.store.workerHandles()).listeners);
   const drawing = await listeners();
   await page.evaluate(() => window.drawn!.render({ className: 'list small', watched: false }));
   await expect.poll(() => rows(page)).toEqual(Array.from({ length: 5 }, (_, index) => last - 4 + index));
   expect((await bands(page)).dark).toHaveLength(5);
-  const more = await publisher.publishMany('list', 1, 'test', 'text');
+  const more = await site.publisher.publishMany('list', 1, 'test', 'text');
   await untilNewest(page, more);
   expect(await page.evaluate(() => window.drawn!.store.handles())).toMatchObject({ drawings: 1, windows: 0 });
   await page.evaluate(() => window.drawn!.unmount());
@@ -169,7 +151,7 @@ async function differentFrames(session: CDPSession, during: () => Promise<void>)
 
 test('it goes on while the page’s own thread is busy', async () => {
   const { page, problems } = await openList();
-  await untilNewest(page, await publisher.publishMany('list', 20, 'test', 'text'));
+  await untilNewest(page, await site.publisher.publishMany('list', 20, 'test', 'text'));
   const session = await page.context().newCDPSession(page);
   let last = 0;
   const pictures = await differentFrames(session, async () => {
@@ -179,7 +161,7 @@ test('it goes on while the page’s own thread is busy', async () => {
     });
     let over = false;
     void busy.then(() => (over = true));
-    while (!over) last = await publisher.publishMany('list', 5, 'test', 'text');
+    while (!over) last = await site.publisher.publishMany('list', 5, 'test', 'text');
     await busy;
   });
   expect(pictures).toBeGreaterThan(5); // the page itself has shown one

@@ -1,12 +1,10 @@
 // Components that come and go leave nothing behind, neither in WASM nor in JavaScript.
 
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Mounts } from './mounts/main.tsx';
-import { launch, openPage } from './support/browser.ts';
-import { type BuiltPage, buildPage } from './support/built_page.ts';
-import { Publisher, SteadyPublisher } from './support/publisher.ts';
-import { TestServer } from './support/server.ts';
+import { openPage } from './support/browser.ts';
+import { SteadyPublisher } from './support/publisher.ts';
+import { builtSite } from './support/site.ts';
 
 declare global {
   interface Window {
@@ -17,32 +15,16 @@ declare global {
 const kCycles = 1000;
 const kHeapGrowthBytesMax = 256 * 1024;
 
-let built: BuiltPage;
-let browser: Browser;
-let server: TestServer;
-let publisher: Publisher;
-
-beforeAll(async () => {
-  // StrictMode does its double work only in React's development build.
-  built = await buildPage('mounts', { mode: 'development', minify: false });
-  browser = await launch();
-  server = await TestServer.start({ files: built.files });
-  publisher = await Publisher.open(server.socketUrl);
-});
-afterAll(async () => {
-  publisher?.close();
-  await browser?.close();
-  await server?.down();
-  built?.remove();
-});
+// StrictMode does its double work only in React's development build.
+const site = builtSite('mounts', { mode: 'development', minify: false });
 
 test(
   `${kCycles} mounts and unmounts under StrictMode leave no handle, no listener and a flat heap`,
   { timeout: 180_000 },
   async () => {
-    const { page, problems } = await openPage(browser, server.url);
+    const { page, problems } = await openPage(site.browser, site.server.url);
     await page.waitForFunction(() => window.mounts?.client.state.status === 'open');
-    const steady = new SteadyPublisher(publisher, 'mounts', 500, 'x'.repeat(200));
+    const steady = new SteadyPublisher(site.publisher, 'mounts', 500, 'x'.repeat(200));
     const devtools = await page.context().newCDPSession(page);
     const cycle = (times: number) => page.evaluate((count) => window.mounts!.cycle(count), times);
     const look = async () => {
@@ -74,7 +56,7 @@ test(
     // mounted comes at once), so that nothing is left that has a reason to grow.
     do await cycle(20);
     while ((await page.evaluate(() => window.mounts!.history.size)) === 0);
-    await publisher.publishMany('mounts', 1000, 'test', 'x'.repeat(200));
+    await site.publisher.publishMany('mounts', 1000, 'test', 'x'.repeat(200));
     const evicted = () => page.evaluate(() => window.mounts!.history.stats().evictedTotal);
     let warmUp = 0;
     do {

@@ -1,29 +1,12 @@
 // What the page says after a lost connection, and whether it is true.
 
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { connected, consecutive, launch, openDemo, seqsOf, untilSeq } from './support/browser.ts';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { connected, consecutive, openDemo, seqsOf, untilSeq } from './support/browser.ts';
 import { Publisher, SteadyPublisher } from './support/publisher.ts';
-import { TestServer } from './support/server.ts';
+import { demoSite } from './support/site.ts';
 
-let browser: Browser;
-let server: TestServer;
-let publisher: Publisher;
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterAll(() => browser?.close());
-
-beforeEach(async () => {
-  server = await TestServer.start();
-  publisher = await Publisher.open(server.socketUrl);
-});
-afterEach(async () => {
-  publisher?.close();
-  await Promise.all(browser.contexts().map((context) => context.close()));
-  await server?.down();
-});
+const site = demoSite();
 
 const verdict = (page: Page) => page.getByTestId('resume').textContent();
 
@@ -33,8 +16,8 @@ async function offline(page: Page): Promise<void> {
 }
 
 test('after a cut the page says that nothing was missed, and nothing was', async () => {
-  const { page, problems } = await openDemo(browser, server.url);
-  const steady = new SteadyPublisher(publisher, 'game', 250, 'x'.repeat(100));
+  const { page, problems } = await openDemo(site.browser, site.server.url);
+  const steady = new SteadyPublisher(site.publisher, 'game', 250, 'x'.repeat(100));
   await untilSeq(page, 'game', 50);
   for (let cut = 1; cut <= 3; ++cut) {
     const before = await page.evaluate(() => window.__ringfence!.client.stats().connects);
@@ -63,7 +46,7 @@ test('after a cut the page says that nothing was missed, and nothing was', async
 });
 
 test('a page that was cut off reconnects by itself', async () => {
-  const { page } = await openDemo(browser, server.url);
+  const { page } = await openDemo(site.browser, site.server.url);
   const first = await page.evaluate(() => window.__ringfence!.client.state.connection);
   await page.getByTestId('cut').click();
   await page.waitForFunction((name) => {
@@ -74,7 +57,7 @@ test('a page that was cut off reconnects by itself', async () => {
 });
 
 test('a page that is seen again, or goes online, looks at its connection at once', async () => {
-  const { page } = await openDemo(browser, server.url);
+  const { page } = await openDemo(site.browser, site.server.url);
   const sent = () => page.evaluate(() => window.__ringfence!.client.stats().sentMessages);
   const before = await sent();
   // A ping, once the one that the page may have asked for as it opened is 5 s old.
@@ -83,9 +66,9 @@ test('a page that is seen again, or goes online, looks at its connection at once
     return window.__ringfence!.client.stats().sentMessages > count;
   }, before);
   // Away for long: the next attempt is far off, until the browser says that there is a network.
-  await server.down();
+  await site.server.down();
   await page.waitForFunction(() => window.__ringfence!.client.state.attempt >= 3);
-  await server.up();
+  await site.server.up();
   await page.waitForFunction(() => {
     window.dispatchEvent(new Event('online'));
     return window.__ringfence!.client.state.status === 'open';
@@ -93,11 +76,11 @@ test('a page that is seen again, or goes online, looks at its connection at once
 });
 
 test('what came while the page was away is replayed, and counted', async () => {
-  const { page } = await openDemo(browser, server.url);
-  await publisher.publishMany('game', 100);
+  const { page } = await openDemo(site.browser, site.server.url);
+  await site.publisher.publishMany('game', 100);
   await untilSeq(page, 'game', 100);
   await offline(page);
-  await publisher.publishMany('game', 321);
+  await site.publisher.publishMany('game', 321);
   await page.getByTestId('reconnect').click();
   await connected(page);
   await untilSeq(page, 'game', 421);
@@ -106,12 +89,12 @@ test('what came while the page was away is replayed, and counted', async () => {
 });
 
 test('a page that was away for too long says exactly how many it missed', async () => {
-  const { page } = await openDemo(browser, server.url);
-  await publisher.publishMany('game', 100);
+  const { page } = await openDemo(site.browser, site.server.url);
+  await site.publisher.publishMany('game', 100);
   await untilSeq(page, 'game', 100);
   await offline(page);
-  const last = await publisher.publishMany('game', 5000);
-  const { first, next } = await publisher.held('game');
+  const last = await site.publisher.publishMany('game', 5000);
+  const { first, next } = await site.publisher.held('game');
   expect(next).toBe(last + 1);
   const missed = first - 101;
   expect(missed).toBeGreaterThan(0);
@@ -129,14 +112,13 @@ test('a page that was away for too long says exactly how many it missed', async 
 });
 
 test('after a restart of the server the page reconnects and says that it cannot know what it missed', async () => {
-  const { page, problems } = await openDemo(browser, server.url);
-  await publisher.publishMany('game', 60);
+  const { page, problems } = await openDemo(site.browser, site.server.url);
+  await site.publisher.publishMany('game', 60);
   await untilSeq(page, 'game', 60);
-  publisher.close();
-  expect(await server.down()).toBe(0);
+  expect(await site.server.down()).toBe(0);
   await page.locator('[data-testid=status]:not([data-status=open])').waitFor();
-  await server.up();
-  publisher = await Publisher.open(server.socketUrl);
+  await site.server.up();
+  const publisher = await Publisher.open(site.server.socketUrl);
   await publisher.publishMany('game', 25, 'afterwards');
   await page
     .getByTestId('reconnect')

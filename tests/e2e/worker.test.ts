@@ -1,14 +1,12 @@
 // ringfence/worker in Chromium: built by Vite and served under the strict Content-Security-Policy, and by Vite's dev server.
 
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { createServer } from 'vite';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Remote } from './worker/main.tsx';
-import { consecutive, launch, openPage } from './support/browser.ts';
-import { type BuiltPage, buildPage } from './support/built_page.ts';
-import { Publisher } from './support/publisher.ts';
-import { TestServer } from './support/server.ts';
+import { consecutive, openPage } from './support/browser.ts';
+import { builtSite } from './support/site.ts';
 
 declare global {
   interface Window {
@@ -17,23 +15,7 @@ declare global {
   }
 }
 
-let built: BuiltPage;
-let browser: Browser;
-let server: TestServer;
-let publisher: Publisher;
-
-beforeAll(async () => {
-  built = await buildPage('worker');
-  browser = await launch();
-  server = await TestServer.start({ files: built.files, args: ['--allow-origin', '*'] });
-  publisher = await Publisher.open(server.socketUrl);
-});
-afterAll(async () => {
-  publisher?.close();
-  await browser?.close();
-  await server?.down();
-  built?.remove();
-});
+const site = builtSite('worker', { args: ['--allow-origin', '*'] });
 
 const text = (page: Page, id: string) => page.getByTestId(id).textContent();
 const rows = (page: Page) =>
@@ -49,12 +31,13 @@ async function untilShown(page: Page, seq: number): Promise<void> {
 }
 
 test('the page shows what its worker holds, and violates nothing', async () => {
-  const { page, problems } = await openPage(browser, server.url);
+  const { page, problems } = await openPage(site.browser, site.server.url);
   await page.waitForFunction(() => window.remote?.client.state.status === 'open');
   expect(page.workers()).toHaveLength(1);
-  const last = await publisher.publishMany('worker', 300);
+  await untilShown(page, await site.publisher.publishMany('worker', 1)); // it is subscribed
+  const last = await site.publisher.publishMany('worker', 299);
   await untilShown(page, last);
-  expect([await text(page, 'count'), await text(page, 'newest')]).toEqual(['300', '299']);
+  expect([await text(page, 'count'), await text(page, 'newest')]).toEqual(['300', '298']);
   expect([await text(page, 'status'), await text(page, 'evicted')]).toEqual(['open', '0']);
 
   // Cut off and back: the worker resumes, and says so.
@@ -69,7 +52,7 @@ test('the page shows what its worker holds, and violates nothing', async () => {
   );
   await page.evaluate(() => window.remote!.client.disconnect());
   await expect.poll(() => text(page, 'status')).toBe('stopped');
-  const more = await publisher.publishMany('worker', 7);
+  const more = await site.publisher.publishMany('worker', 7);
   await page.evaluate(() => window.remote!.client.reconnect());
   expect(await resumed).toBe('replayed 7');
   await untilShown(page, more);
@@ -92,11 +75,11 @@ test('the page shows what its worker holds, and violates nothing', async () => {
 });
 
 test('a page that is busy gets few messages, and is right when it is not', async () => {
-  const { page, problems } = await openPage(browser, server.url);
+  const { page, problems } = await openPage(site.browser, site.server.url);
   await page.waitForFunction(() => window.remote?.client.state.status === 'open');
   let last = 0;
   for (let burst = 0; burst < 10; ++burst) {
-    const publishing = publisher.publishMany('worker', 200);
+    const publishing = site.publisher.publishMany('worker', 200);
     await page.evaluate(() => {
       const until = performance.now() + 200;
       while (performance.now() < until);
@@ -110,9 +93,9 @@ test('a page that is busy gets few messages, and is right when it is not', async
 });
 
 test('a history that the worker keeps is there after a reload', async () => {
-  const { page, problems } = await openPage(browser, server.url);
+  const { page, problems } = await openPage(site.browser, site.server.url);
   await page.waitForFunction(() => window.remote?.client.state.status === 'open');
-  const last = await publisher.publishMany('worker', 20);
+  const last = await site.publisher.publishMany('worker', 20);
   await untilShown(page, last);
   // Written a moment later, or when it is left: the first reload that finds something is the proof.
   await expect
@@ -133,24 +116,24 @@ test('a history that the worker keeps is there after a reload', async () => {
 
 test("Vite's dev server serves the worker too", async () => {
   const dev = await createServer({
-    root: built.root,
+    root: site.built.root,
     configFile: false,
     logLevel: 'error',
-    cacheDir: join(built.files, '.vite'),
+    cacheDir: join(site.built.files, '.vite'),
     optimizeDeps: { exclude: ['ringfence'] },
     server: { host: '127.0.0.1', port: 0, hmr: false },
   });
   try {
     await dev.listen();
     const address = dev.resolvedUrls!.local[0]!;
-    const context = await browser.newContext();
+    const context = await site.browser.newContext();
     const page = await context.newPage();
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(String(error)));
-    await page.addInitScript((url) => (window.socketUrl = url), server.socketUrl);
+    await page.addInitScript((url) => (window.socketUrl = url), site.server.socketUrl);
     await page.goto(address);
     await page.waitForFunction(() => window.remote?.client.state.status === 'open', undefined, { timeout: 60_000 });
-    await untilShown(page, await publisher.publishMany('worker', 5));
+    await untilShown(page, await site.publisher.publishMany('worker', 5));
     expect(errors).toEqual([]);
     await context.close();
   } finally {
