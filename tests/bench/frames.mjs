@@ -146,7 +146,7 @@ async function measure(name, url, feed, seconds) {
       .catch((cause) => {
         throw new Error(`${name}: the store was not full in time. ${problems.join('; ')}`, { cause });
       });
-    await bench.sleep(Math.min(SETTLE_MS_MAX, (seconds * 1000) / 4));
+    await bench.sleep(Math.min(SETTLE_MS_MAX, (seconds * 1000) / 2));
     const { session, read } = await openMetrics(page);
     const workers = await openWorkerHeaps(page);
     const whole = await browser.newBrowserCDPSession();

@@ -24,7 +24,7 @@ afterAll(async () => {
   built?.remove();
 });
 
-type Call = 'mount' | 'connect';
+type Call = 'mount' | 'connect' | 'list';
 
 // fuite leaves these out itself, but by names that Chromium has since changed.
 const kBrowserInternal =
@@ -62,6 +62,7 @@ async function look(call: Call, query: string, iterations: number): Promise<stri
 for (const [call, what] of [
   ['mount', 'mounting and unmounting'],
   ['connect', 'connecting and disconnecting'],
+  ['list', 'a list that a worker draws'],
 ] as const) {
   test(`fuite finds nothing that ${what} leaves behind`, { timeout: 180_000 }, async () => {
     const first = await look(call, '', kIterations[0]);
