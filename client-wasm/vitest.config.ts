@@ -27,7 +27,7 @@ export default defineConfig({
         resolve: { alias: { react: react18('react'), 'react-dom': react18('react-dom') } },
         test: {
           name: 'react 18',
-          include: ['test/react{,_hooks,_keyed,_own,_tearing}.test.tsx'],
+          include: ['test/{list,react{,_hooks,_keyed,_own,_tearing}}.test.tsx'],
           env: { RINGFENCE_REACT: '18' },
         },
       },
