@@ -228,23 +228,27 @@ void StreamBridge::on_record(std::string_view name, const BusRecord& record) {
     counters_.duplicates.fetch_add(1, kRelaxed);
     return;
   }
-  if (last > 0 && record.prev_seq == last && append(follower, record)) {
-    // It follows what is here, whatever was in doubt: two publishers' records may come in the other order, as the broker
-    // sends them from two threads.
-    drain_held(follower, follower.hole_at_ms == 0);
+  // It follows what is here, whatever was in doubt: two publishers' records may come in the other order, as the broker sends
+  // them from two threads. And where nothing is in doubt, a predecessor that had left the stream by then is none.
+  const bool first = follower.held.empty() || record.seq < follower.held.front().seq;
+  if (first && follows(follower, record.prev_seq, last) && append(follower, record)) {
+    drain_held(follower);
     if (follower.fill != Fill::none && follower.held.empty()) finish_fill(follower);
     return;
   }
   if (follower.fill != Fill::none || !follower.live) return hold(follower, record);
-  const bool follows = record.prev_seq <= last && follower.certain && follower.hole_at_ms == 0;
-  if (follows && append(follower, record)) return;
   const std::int64_t now_ms = steady_ms();
-  if (!follows) {
+  if (record.prev_seq > last || !follower.certain) {
     counters_.holes.fetch_add(1, kRelaxed);
     if (follower.certain && follower.hole_at_ms == 0) follower.hole_at_ms = now_ms;
   }
   hold(follower, record);
   if (now_ms >= follower.retry_at_ms) begin_fill(follower);  // else the sweep does
+}
+
+bool StreamBridge::follows(const Follower& follower, std::uint64_t prev_seq, std::uint64_t last) {
+  if (follower.live && follower.certain) return prev_seq <= last;
+  return last > 0 && prev_seq == last;
 }
 
 void StreamBridge::hold(Follower& follower, const BusRecord& record) {
@@ -262,19 +266,20 @@ void StreamBridge::hold(Follower& follower, const BusRecord& record) {
   follower.held.insert(behind.base(), std::move(held));
 }
 
+// From here nothing shows any longer what is missing.
 void StreamBridge::drop_held(Follower& follower) {
+  follower.certain = false;
   follower.held.clear();
   if (follower.held_bytes > 0) held_account_.sub(std::exchange(follower.held_bytes, 0));
 }
 
-// Appends what has waited, up to the next hole. `sure`: nothing is missing but what the records before them show; else only
-// those that say that they follow one another, as of one whose predecessor has left the stream it is not known.
-void StreamBridge::drain_held(Follower& follower, bool sure) {
+// Appends what has waited, up to the next hole.
+void StreamBridge::drain_held(Follower& follower) {
   while (!follower.held.empty()) {
     const Held& held = follower.held.front();
     const std::uint64_t last = last_seq(follower);
     if (held.seq > last) {
-      if (sure ? held.prev_seq > last : held.prev_seq != last) return;
+      if (!follows(follower, held.prev_seq, last)) return;
       if (!append(follower, {held.seq, held.prev_seq, held.time_us, held.type, held.payload})) return;
     } else {
       counters_.duplicates.fetch_add(1, kRelaxed);

@@ -103,7 +103,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
     ChannelPtr channel;
     Fill fill = Fill::none;
     bool live = false;     // it was filled once: readers may have it
-    bool certain = false;  // nothing can have been missed since
+    bool certain = false;  // nothing was lost on the way since: what is missing shows in what comes behind it
     bool again = false;    // it must be filled once more
     // Of the filling:
     std::uint64_t from_seq = 0;  // it fetches what is behind this
@@ -137,7 +137,8 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   bool append(Follower& follower, const BusRecord& record);
   void hold(Follower& follower, const BusRecord& record);
   void drop_held(Follower& follower);
-  void drain_held(Follower& follower, bool sure);
+  void drain_held(Follower& follower);
+  static bool follows(const Follower& follower, std::uint64_t prev_seq, std::uint64_t last);
   void lose(Follower& follower, std::uint64_t through);
   // stream_fill.cpp
   void begin_fill(Follower& follower);
@@ -150,7 +151,6 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   bool outrun(Follower& follower);
   void look(Follower& follower);
   void on_look(Follower& follower, const StreamView& stream);
-  void lose_all_but_held(Follower& follower, std::uint64_t through);
   void take_batch(Follower& follower);
   void drop_first(Follower& follower);
   void end_fill(Follower& follower);

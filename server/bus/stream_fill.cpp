@@ -142,23 +142,18 @@ void StreamBridge::on_look(Follower& follower, const StreamView& stream) {
   }
   if (gone_through > last) {
     if (may_still_come(follower)) return fail_fill(follower);
-    if (last == 0)
+    if (follower.certain && !follower.held.empty()) {
+      // The stream has let go of more than did not come: of that, what waits shows all that there is.
+      while (!batch.empty()) drop_first(follower);
+      follower.at_end = true;
+      if (follower.held.front().prev_seq > last) lose(follower, follower.held.front().prev_seq);
+    } else if (last == 0) {
       hub_.begin_at(*follower.channel, gone_through);
-    else
-      lose_all_but_held(follower, gone_through);
+    } else {
+      lose(follower, gone_through);
+    }
   }
   take_batch(follower);
-}
-
-// What waits behind the hole is here, whether or not the stream still has it.
-void StreamBridge::lose_all_but_held(Follower& follower, std::uint64_t through) {
-  if (!follower.held.empty() && follower.held.front().seq <= through) {
-    const std::uint64_t before = follower.held.front().seq - 1;
-    if (before > last_seq(follower)) lose(follower, before);
-    follower.held.front().prev_seq = last_seq(follower);
-    drain_held(follower, false);
-  }
-  if (through > last_seq(follower)) lose(follower, through);
 }
 
 void StreamBridge::take_batch(Follower& follower) {
@@ -196,7 +191,7 @@ bool StreamBridge::may_still_come(const Follower& follower) const {
 
 void StreamBridge::fail_fill(Follower& follower) {
   follower.retry_at_ms = steady_ms() + settings_.retry_ms;
-  follower.certain = follower.certain && !follower.held.empty() && may_still_come(follower);  // the sweep comes back
+  follower.certain = follower.certain && !follower.held.empty();  // either way the sweep comes back to it
   end_fill(follower);
   start_queued();
 }
@@ -205,7 +200,7 @@ void StreamBridge::finish_fill(Follower& follower) {
   end_fill(follower);
   follower.certain = true;
   follower.live = true;
-  drain_held(follower, true);
+  drain_held(follower);
   bool waits = false;
   if (!follower.held.empty() && follower.certain) {
     if (follower.hole_at_ms == 0) follower.hole_at_ms = steady_ms();
@@ -216,7 +211,7 @@ void StreamBridge::finish_fill(Follower& follower) {
       follower.retry_at_ms = steady_ms() + settings_.retry_ms;
     } else if (follower.stuck_at == last + 1) {
       lose(follower, follower.held.front().prev_seq);
-      drain_held(follower, true);
+      drain_held(follower);
     } else {
       follower.stuck_at = last + 1;
     }

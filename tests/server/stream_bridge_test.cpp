@@ -477,6 +477,38 @@ TEST_CASE("StreamBridge takes two records that come in the other order without t
   CHECK_FALSE(node.channel("room")->history.holes_behind(0));
 }
 
+TEST_CASE("StreamBridge takes what follows a purge in the other order, and whatever is purged meanwhile",
+          "[stream_bridge]") {
+  FakeEngine engine;
+  StreamBridge::Settings settings;
+  settings.loss_ms = 3'600'000;
+  Node node(engine, {}, settings);
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.run();
+  engine.evict_through(1);
+  engine.store("room", "2");  // says that none was before it
+  engine.store("room", "3");
+  engine.swap_deliveries();
+  engine.run(false);
+  CHECK(node.payloads("room") == Texts{"1", "2", "3"});
+  engine.evict_through(3);
+  engine.store("room", "4");
+  engine.delay_delivery();
+  engine.store("room", "5");
+  engine.run(false);
+  engine.evict_through(5);
+  engine.store("room", "6");
+  engine.run();  // the filling finds an empty stream
+  CHECK(node.payloads("room") == Texts{"1", "2", "3"});
+  engine.deliver_late();
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"1", "2", "3", "4", "5", "6"});
+  CHECK(node.bridge->stats().losses == 0);
+}
+
 TEST_CASE("StreamBridge does not call lost what may still be on its way, and does when it has not come in time",
           "[stream_bridge]") {
   FakeEngine engine;
