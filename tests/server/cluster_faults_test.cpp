@@ -16,10 +16,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Broker : NatsBroker {
-  Broker() : NatsBroker({}, true) {}
-};
-
 // One server that reaches the broker by a network that can be broken, one that reaches it directly, and a reader on each.
 struct Pair {
   explicit Pair(const std::function<void(NatsOptions&)>& change = {}, const std::string& mode = "jetstream")
@@ -77,7 +73,7 @@ struct Pair {
     }
   }
 
-  Broker broker;
+  JetStreamBroker broker;
   TcpProxy proxy;
   ClusterServer far, near;
   WsClient on_far, on_near;
@@ -194,7 +190,7 @@ TEST_CASE("JetStream: a slow network holds publishers back, refuses them with a 
 }
 
 TEST_CASE("JetStream: a broker that stands still for 30 s, with the options as they are", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   const auto defaults = [&](Options& options) {
     Pair::set(options);
     options.nats = {};

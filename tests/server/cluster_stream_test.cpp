@@ -20,8 +20,12 @@ constexpr std::size_t kClients = 200;
 constexpr std::size_t kClients = 1'000;
 #endif
 
-struct Broker : NatsBroker {
-  Broker() : NatsBroker({}, true) {}
+// One server, and one who reads a channel of it. For TEST_CASE_METHOD.
+struct ReadRoom {
+  JetStreamBroker broker;
+  ClusterServer a{broker, "jetstream"};
+  WsClient reader{a.server.port()};
+  const Json told = reader.subscribe("room");
 };
 
 // By the client, and what it was told.
@@ -52,7 +56,7 @@ void check_chain(const std::vector<WsClient::Event>& events) {
 }  // namespace
 
 TEST_CASE("JetStream: all servers give the same records under the same numbers, whoever publishes", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   ClusterServer a(broker, "jetstream");
   ClusterServer b(broker, "jetstream");
   const std::string protocol = GENERATE(std::string("ringfence.v1"), std::string("ringfence.v1.json"));
@@ -84,7 +88,7 @@ TEST_CASE("JetStream: all servers give the same records under the same numbers, 
 }
 
 TEST_CASE("JetStream: a resume on another server misses nothing, at every cut point", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   ClusterServer a(broker, "jetstream");
   WsClient first(a.server.port());
   const Json told = first.subscribe("room");
@@ -112,7 +116,7 @@ TEST_CASE("JetStream: a resume on another server misses nothing, at every cut po
 }
 
 TEST_CASE("JetStream: a client's publish is answered with the number of the stream", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   ClusterServer a(broker, "jetstream");
   WsClient client(a.server.port());
   client.subscribe("room");
@@ -137,7 +141,7 @@ TEST_CASE("JetStream: a client's publish is answered with the number of the stre
 }
 
 TEST_CASE("JetStream: a broker that is killed and comes back loses nothing that was acknowledged", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   ClusterServer a(broker, "jetstream");
   ClusterServer b(broker, "jetstream");
   WsClient reader(b.server.port());
@@ -180,7 +184,7 @@ TEST_CASE("JetStream: a broker that is killed and comes back loses nothing that 
 }
 
 TEST_CASE("JetStream: 1,000 clients of a server that is killed go on at another, all complete", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   const std::vector<std::string> joined{"--nats", broker.url(), "--threads", "1", "--history-records", "10000"};
   ServerProcess first(joined);
   ServerProcess second(joined);
@@ -229,7 +233,7 @@ TEST_CASE("JetStream: 1,000 clients of a server that is killed go on at another,
 
 TEST_CASE("JetStream: while the broker is stopped publishers are told so, and nothing is lost when it goes on",
           "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   ClusterServer a(broker, "jetstream", [](Options& options) {
     options.nats.request_timeout_ms = 300;
     options.nats.ping_interval_ms = 200;
@@ -264,7 +268,7 @@ TEST_CASE("JetStream: while the broker is stopped publishers are told so, and no
 
 TEST_CASE("JetStream: two servers that start at once agree on one stream", "[cluster]") {
   for (int round = 0; round < 3; ++round) {
-    Broker broker;
+    JetStreamBroker broker;
     Server a(TestServer::options(joining(broker, "jetstream")));
     Server b(TestServer::options(joining(broker, "jetstream")));
     std::thread other([&] { b.start(); });
@@ -280,11 +284,8 @@ TEST_CASE("JetStream: two servers that start at once agree on one stream", "[clu
   }
 }
 
-TEST_CASE("JetStream: a stream that is purged leaves readers in peace and latecomers told", "[cluster]") {
-  Broker broker;
-  ClusterServer a(broker, "jetstream");
-  WsClient reader(a.server.port());
-  const Json told = reader.subscribe("room");
+TEST_CASE_METHOD(ReadRoom, "JetStream: a stream that is purged leaves readers in peace and latecomers told",
+                 "[cluster]") {
   a.publish("room", "1");
   a.publish("room", "2");
   reader.events(2);
@@ -303,11 +304,8 @@ TEST_CASE("JetStream: a stream that is purged leaves readers in peace and lateco
   CHECK(from_2.events(1)[0].data == "3");
 }
 
-TEST_CASE("JetStream: a stream whose bounds shrink under us is told to who comes too late", "[cluster]") {
-  Broker broker;
-  ClusterServer a(broker, "jetstream");
-  WsClient reader(a.server.port());
-  const Json told = reader.subscribe("room");
+TEST_CASE_METHOD(ReadRoom, "JetStream: a stream whose bounds shrink under us is told to who comes too late",
+                 "[cluster]") {
   for (int i = 1; i <= 10; ++i) a.publish("room", std::to_string(i));
   reader.events(10);
   Outsider outsider(broker);
@@ -324,11 +322,7 @@ TEST_CASE("JetStream: a stream whose bounds shrink under us is told to who comes
   CHECK(from_7.subscribe("room", {{"after", after(told["epoch"], 7)}})["recovered"] == true);
 }
 
-TEST_CASE("JetStream: a stream that is made anew begins another epoch", "[cluster]") {
-  Broker broker;
-  ClusterServer a(broker, "jetstream");
-  WsClient reader(a.server.port());
-  const Json told = reader.subscribe("room");
+TEST_CASE_METHOD(ReadRoom, "JetStream: a stream that is made anew begins another epoch", "[cluster]") {
   a.publish("room", "1");
   reader.events(1);
   REQUIRE(Outsider(broker).ask("STREAM.DELETE.ringfence")["success"] == true);
@@ -349,7 +343,7 @@ TEST_CASE("JetStream: a stream that is made anew begins another epoch", "[cluste
 }
 
 TEST_CASE("JetStream: a stream that is deleted or changed under us is noticed on the same connection", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   ClusterServer a(broker, "jetstream", [](Options& options) { options.nats.heartbeat_ms = 50; });
   REQUIRE(a.eventually_nats(NatsState::connected));
   WsClient reader(a.server.port());
@@ -390,7 +384,7 @@ TEST_CASE("JetStream: a stream that is deleted or changed under us is noticed on
 }
 
 TEST_CASE("JetStream: what the stream holds stands in the ledger against its bounds", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   ClusterServer a(broker, "jetstream", [](Options& options) {
     options.nats.heartbeat_ms = 50;
     options.limits.history_records_max = 5;
@@ -429,7 +423,7 @@ TEST_CASE("JetStream: what the stream holds stands in the ledger against its bou
 
 TEST_CASE("JetStream: a stream with other settings is told in one line, and served once it is as it must be",
           "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   Outsider outsider(broker);
   REQUIRE_FALSE(outsider
                     .ask("STREAM.CREATE.ringfence", {{"name", "ringfence"},
@@ -460,7 +454,7 @@ TEST_CASE("JetStream: a broker without it is told in one line", "[cluster]") {
 }
 
 TEST_CASE("JetStream leaves no subscription at the broker of 10,000 channels joined and left", "[cluster]") {
-  Broker broker;
+  JetStreamBroker broker;
   ClusterServer a(broker, "jetstream", many_channels);
   REQUIRE(a.eventually_nats(NatsState::connected));
   join_and_leave(broker, a, "ringfence.stream.out.");

@@ -16,6 +16,10 @@
 
 namespace ringfence::test {
 
+struct JetStreamBroker : NatsBroker {
+  JetStreamBroker() : NatsBroker({}, true) {}
+};
+
 // The options that join a server to the others of this broker.
 inline std::function<void(Options&)> joining(const NatsBroker& broker, const std::string& mode,
                                              const std::function<void(Options&)>& change = {}) {
