@@ -12,22 +12,22 @@ export const BATCH_EVENTS = 64;
 const text =
   'The quick brown fox jumps over the lazy dog while seven wizards quietly mix jade elixirs of great power. ';
 
-/** JSON of exactly EVENT_BYTES bytes, another one for each seq. */
-export function payload(seq) {
+/** JSON of exactly so many bytes, another one for each seq. */
+export function payload(seq, bytes = EVENT_BYTES) {
   const head = `{"id":${seq},"user":"user-${seq % 97}","room":"general","edited":false,"score":${(seq * 37) % 1000},"text":"`;
-  const room = EVENT_BYTES - head.length - 2;
+  const room = bytes - head.length - 2;
   return (
     head + text.repeat(Math.ceil(room / text.length) + 1).slice(seq % text.length, (seq % text.length) + room) + '"}'
   );
 }
 
 /** `count` messages of BATCH_EVENTS events each, from seq 1 on. */
-export function makeBatches(count) {
+export function makeBatches(count, bytes = EVENT_BYTES) {
   return Array.from({ length: count }, (_, batch) => {
     const prev = batch * BATCH_EVENTS;
     const records = Array.from({ length: BATCH_EVENTS }, (_, index) => {
       const seq = prev + index + 1;
-      return { seq, timeUs: 1_768_478_400_000_000 + seq, type: 'chat_message', payload: payload(seq) };
+      return { seq, timeUs: 1_768_478_400_000_000 + seq, type: 'chat_message', payload: payload(seq, bytes) };
     });
     return encodeBatch([{ channelId: 1, prev, records }]).buffer;
   });

@@ -29,10 +29,12 @@ function fill() {
   return client;
 }
 
+/** CPU time: the goals are no ratios, and what else the machine does is not theirs. */
 const us = (run) => {
-  const start = process.hrtime.bigint();
+  const start = process.cpuUsage();
   run();
-  return Number(process.hrtime.bigint() - start) / 1000;
+  const { user, system } = process.cpuUsage(start);
+  return user + system;
 };
 
 const plain = fill();
