@@ -192,6 +192,7 @@ void JetStreamEngine::take_stream(std::string_view text) {
   if (check.view.epoch != std::exchange(epoch_, check.view.epoch)) lose_stream();
   if (std::exchange(checked_, true)) return;
   wrong_ = false;
+  if (std::exchange(refuses_, false)) nats_.set_degraded(kPublishes, {});  // it is seen anew
   nats_.set_degraded(kWho, {});
   nats_.set_stream_ready(true);
   if (sink_) sink_->on_connected(check.view);

@@ -446,6 +446,21 @@ TEST_CASE("JetStream: a stream with other settings is told in one line, and serv
   CHECK(client.events(1)[0].data == "1");
 }
 
+TEST_CASE_METHOD(ReadRoom,
+                 "JetStream: a stream that refuses what is published is told in its words, until it takes something",
+                 "[cluster]") {
+  Outsider outsider(broker);
+  Json config = outsider.ask("STREAM.INFO.ringfence")["config"];
+  config["max_msg_size"] = 200;
+  REQUIRE_FALSE(outsider.ask("STREAM.UPDATE.ringfence", config).contains("error"));
+  CHECK(a.server.publish("room", "message", json_filler(1'000)).error() == Error::broker_refused);
+  REQUIRE(a.eventually_nats(NatsState::degraded));
+  CHECK(a.server.nats()->reason().starts_with("publishes: the stream ringfence refuses them: "));
+  a.publish("room", "1");
+  CHECK(a.eventually_nats(NatsState::connected));
+  CHECK(reader.events(1)[0].data == "1");
+}
+
 TEST_CASE("JetStream: a broker without it is told in one line", "[cluster]") {
   NatsBroker broker;
   ClusterServer a(broker, "jetstream");
