@@ -62,9 +62,8 @@ WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsCho
       initial_channels_(std::move(channels)) {
   // Beast's stream is some 2.5 KB; a reply's string may have twice its size; --channels come from a header of 8 KiB.
   static_assert(sizeof(WsSession) + 3 * 1024 + kRepliesMax * sizeof(Reply) + 2 * (kReplyBytesMax + kReplyBytes) +
-                    sizeof(Outgoing) + kConnectionEntryBytes + kPublishesMax * (sizeof(PublishAnswer) + 80) +
-                    sizeof(Parked) + 512 + Outgoing::kSectionsMax * (sizeof(Cut) + 16) + sizeof(PresenceText) + 16 +
-                    1024 <=
+                    sizeof(Outgoing) + kConnectionEntryBytes + kPublishesOwn * kPublishBytes + sizeof(Parked) + 512 +
+                    Outgoing::kSectionsMax * (sizeof(Cut) + 16) + sizeof(PresenceText) + 16 + 1024 <=
                 Hub::kConnectionBytesMax);
   static_assert(sizeof(Subscriber) + 16 + 2 * sizeof(void*) <= Hub::kSubscriberBytes);
   static_assert(sizeof(Feed) + 64 <= Hub::kFeedBytes);
@@ -73,6 +72,7 @@ WsSession::WsSession(Shard& shard, Socket&& socket, ConnectionSlot&& slot, WsCho
 WsSession::~WsSession() {
   INVARIANT(subscribers_.empty() && joined_.empty() && watches_.empty());
   release_inbound();
+  release_publish_room();
 }
 
 void WsSession::accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, ConnectionSlot&& slot, WsChoice choice,

@@ -62,7 +62,11 @@ class WsSession final : public ShardSession,
   static constexpr std::size_t kReplyBytesMax = 4 * 1024;
   static constexpr std::size_t kInboundSmallBytes = 512;
   static constexpr std::int64_t kErrorWindowMs = 10'000;
-  static constexpr std::size_t kPublishesMax = 16;  // that the engine of the bus has not answered
+  // Publishes that the engine of the bus has not answered. Beyond the first, room for more is taken by the block from the
+  // "inbound messages" account, and given back when all are answered.
+  static constexpr std::size_t kPublishesOwn = 16;
+  static constexpr std::size_t kPublishesBlock = 48;
+  static constexpr std::size_t kPublishesMax = kPublishesOwn + 5 * kPublishesBlock;
 
   // Takes over a socket whose upgrade request was read, on the shard's thread. Sends the 101 (or Beast's 400) once those
   // that the connection replaces are gone, then `welcome`, and subscribes to `?channels=` of the request's target.
@@ -105,7 +109,7 @@ class WsSession final : public ShardSession,
   void start_close();
   void end();
   // ws_session_read.cpp: messages in.
-  bool may_read() const noexcept;
+  bool may_read() noexcept;
   void read();
   void on_read(ErrorCode error, std::size_t bytes);
   std::span<char> inbound_room();
@@ -163,6 +167,9 @@ class WsSession final : public ShardSession,
     std::string id;
     Result<std::uint64_t> seq;
   };
+  static constexpr std::size_t kPublishBytes = sizeof(PublishAnswer) + 80;
+  bool publish_room() noexcept;
+  void release_publish_room() noexcept;
   Self let_go();
   void on_published(PublishAnswer answer);
   void push_answers();
@@ -226,10 +233,11 @@ class WsSession final : public ShardSession,
     Request request;
     std::string id;  // which the request only looks at
   };
-  std::unique_ptr<Parked> parked_;     // a subscribe or history that waits for its channel
-  Self held_;                          // itself, while it waits for the engine
-  bool waited_ = false;                // the request at hand has done that
-  std::uint32_t publishing_ = 0;       // without an answer
+  std::unique_ptr<Parked> parked_;  // a subscribe or history that waits for its channel
+  Self held_;                       // itself, while it waits for the engine
+  bool waited_ = false;             // the request at hand has done that
+  std::uint32_t publishing_ = 0;    // without an answer
+  std::size_t publish_room_ = kPublishesOwn;
   std::deque<PublishAnswer> answers_;  // that wait for room among the replies
 };
 

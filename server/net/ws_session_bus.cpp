@@ -41,6 +41,20 @@ void WsSession::publish_later(const Request& request, EventPlace<ClientMessage> 
   held_ = this;
 }
 
+// For one more publish that waits. False: an answer will come, and then it is looked at again.
+bool WsSession::publish_room() noexcept {
+  if (publishing_ + answers_.size() < publish_room_) return true;
+  if (publish_room_ == kPublishesMax || !shard_.hub().inbound().try_add(kPublishesBlock * kPublishBytes)) return false;
+  publish_room_ += kPublishesBlock;
+  return true;
+}
+
+void WsSession::release_publish_room() noexcept {
+  if (publish_room_ == kPublishesOwn) return;
+  shard_.hub().inbound().sub((publish_room_ - kPublishesOwn) * kPublishBytes);
+  publish_room_ = kPublishesOwn;
+}
+
 // Nothing else may be in flight while the engine is waited for, so that is what keeps the session.
 WsSession::Self WsSession::let_go() {
   Self self(this);
@@ -68,6 +82,7 @@ void WsSession::push_answers() {
     else
       answer_error(answer.id, answer.seq.error());
   }
+  if (publishing_ + answers_.size() == 0) release_publish_room();
 }
 
 void WsSession::wait_for(const Request& request, const ChannelPtr& channel) {

@@ -13,9 +13,9 @@ bool WsSession::reply_room() const noexcept { return !replies_.full() && reply_b
 
 // Back-pressure: what cannot be answered yet is not read yet. While draining nothing is, as answers would hold up
 // `closing`.
-bool WsSession::may_read() const noexcept {
+bool WsSession::may_read() noexcept {
   return state_ == State::open && !reading_ && !draining_ && close_code_ == 0 && initial_channels_.empty() &&
-         !ending_forbidden_ && !parked_ && publishing_ + answers_.size() < kPublishesMax && reply_room();
+         !ending_forbidden_ && !parked_ && reply_room() && publish_room();
 }
 
 void WsSession::read() {

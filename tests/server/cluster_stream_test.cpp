@@ -4,6 +4,7 @@
 #include <memory>
 #include <thread>
 
+#include "net/ws_session.h"
 #include "support/catch.h"
 #include "support/cluster.h"
 #include "support/server_process.h"
@@ -264,6 +265,61 @@ TEST_CASE("JetStream: while the broker is stopped publishers are told so, and no
   check_chain(events);
   for (const std::uint64_t seq : acknowledged)
     REQUIRE(std::any_of(events.begin(), events.end(), [seq](const auto& event) { return event.seq == seq; }));
+}
+
+TEST_CASE("JetStream: a client's publishes wait for the stream side by side, within their bound", "[cluster]") {
+  const bool room = GENERATE(true, false);
+  JetStreamBroker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) {
+    options.nats.request_timeout_ms = 60'000;
+    options.nats.heartbeat_ms = 600'000;  // nobody else asks
+  });
+  Account& inbound = a.server.hub().inbound();
+  const std::uint64_t others = room ? 0 : inbound.capacity_bytes();
+  WsClient publisher(a.server.port());
+  REQUIRE(publish(publisher, "room", "0")["op"] == "ok");
+  REQUIRE(inbound.used_bytes() == 0);
+  REQUIRE((others == 0 || inbound.try_add(others)));
+  broker.pause();
+  constexpr int kSent = 1'000;
+  for (int i = 1; i <= kSent; ++i)
+    publisher.send(R"({"op":"publish","id":)" + std::to_string(i) + R"(,"channel":"room","data":0})");
+  const std::uint64_t bound = room ? WsSession::kPublishesMax : WsSession::kPublishesOwn;
+  const auto waiting = [&] { return a.server.nats()->stats().requests_waiting; };
+  // The first ones may be answered: it takes a moment until all threads of the broker have stopped.
+  CHECK(eventually([&] { return waiting() == bound; }));
+  CHECK((inbound.used_bytes() > others) == room);
+  WsClient(a.server.port()).request({{"op", "ping"}}, "pong");
+  CHECK(waiting() == bound);
+  inbound.sub(others);
+  broker.go_on();
+  std::uint64_t seq = 0;
+  for (int i = 1; i <= kSent; ++i) {
+    const Json answer = publisher.expect("ok");
+    REQUIRE(answer["id"] == i);
+    REQUIRE(answer["seq"] > seq);
+    seq = answer["seq"];
+  }
+  CHECK(eventually([&] { return inbound.used_bytes() == 0; }));
+  CHECK(within_bounds(a.server.ledger()));
+}
+
+TEST_CASE("JetStream: a client that leaves while its publishes wait gives back their room", "[cluster]") {
+  JetStreamBroker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) {
+    options.nats.request_timeout_ms = 500;
+    options.nats.heartbeat_ms = 600'000;
+  });
+  Account& inbound = a.server.hub().inbound();
+  {
+    WsClient publisher(a.server.port());
+    REQUIRE(publish(publisher, "room", "0")["op"] == "ok");
+    broker.pause();
+    for (int i = 1; i <= 200; ++i) publisher.send(R"({"op":"publish","channel":"room","data":0})");
+    REQUIRE(eventually([&] { return inbound.used_bytes() > 0; }));
+  }
+  CHECK(eventually([&] { return inbound.used_bytes() == 0; }));
+  broker.go_on();
 }
 
 TEST_CASE("JetStream: two servers that start at once agree on one stream", "[cluster]") {
