@@ -1,8 +1,9 @@
 // Shard: what one thread owns: an io_context, the sessions on it, their subscriptions, the flush and the sweep.
 //
 // A flush takes the channels with new records, marks their subscribers here as ready, and lets every session that is
-// not writing start one write. It runs at once when the shard has been idle, else once the last one is
-// max(flush_ms, what it cost) ago: under load there are fewer and larger messages.
+// not writing start one write, a few at a time: in between the thread reads, and those whose turn is later get what is new
+// by then, at --flush-ms old. It runs at once when the shard has been idle, else once the last one is max(flush_ms, what its
+// writes cost of the thread's time) ago: under load there are fewer and larger messages.
 // Owns     sessions are kept alive by their own operations in flight; the shard lists them.
 // Threads  run() on one thread. stop(), io().get_executor(): any thread. All else: the thread of run().
 // Bounds   sessions by --connections, feeds by the ledger; cuts kept between flushes: of kFeedsWithCutsMax feeds.
@@ -90,7 +91,8 @@ class Shard {
 
   void on_wake();
   void flush();
-  void flush_done(std::chrono::steady_clock::time_point began);
+  void pump(std::size_t sessions_max);
+  void go_on();
   void pump_waiting();
   void drop_cuts();
   void arm_sweep();
@@ -119,6 +121,11 @@ class Shard {
   std::vector<ChannelPtr> taken_;
   std::vector<std::unique_ptr<Outgoing>> spare_;
   std::chrono::steady_clock::time_point next_flush_{};
+  std::chrono::steady_clock::time_point flush_began_{};
+  std::chrono::steady_clock::time_point cuts_at_{};  // the oldest cut kept is not older
+  std::chrono::nanoseconds flush_cost_{};            // of the thread's own time, for its writes
+  bool flushing_ = false;
+  bool woken_ = false;  // since it began
   std::chrono::steady_clock::time_point deadline_{};
   std::array<char, 4096> discarded_;
   std::minstd_rand random_;
