@@ -129,6 +129,7 @@ void WsSession::on_accepted(ErrorCode error) {
 }
 
 void WsSession::sweep(std::int64_t now_ms) {
+  const Self self(this);  // while it is not read from, nothing else may hold it
   const Limits& limits = shard_.hub().limits();
   switch (state_) {
     case State::handshake:
@@ -140,6 +141,7 @@ void WsSession::sweep(std::int64_t now_ms) {
     case State::ended: return;
     case State::open: break;
   }
+  if (!reading_) heard_at_ms_ = now_ms;  // who is not read from is not silent
   note_health(now_ms);
   if (close_by_ms_ != 0 && now_ms > close_by_ms_) return abandon();
   if (writing_) {

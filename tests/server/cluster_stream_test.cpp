@@ -304,6 +304,30 @@ TEST_CASE("JetStream: a client's publishes wait for the stream side by side, wit
   CHECK(within_bounds(a.server.ledger()));
 }
 
+TEST_CASE("JetStream: a client that is not read from, as the stream is waited for, is not taken for dead",
+          "[cluster]") {
+  JetStreamBroker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) {
+    options.nats.ready_ms = 1'500;
+    options.nats.request_timeout_ms = 60'000;
+    options.nats.heartbeat_ms = 600'000;
+    options.limits.ping_interval_ms = 100;
+    options.limits.dead_after_ms = 300;
+  });
+  WsClient client(a.server.port());
+  broker.pause();
+  // The first ones may be answered: it takes a moment until all threads of the broker have stopped.
+  Json answer;
+  for (int i = 0; i < 1'000 && answer.value("op", "subscribed") == "subscribed"; ++i) {
+    client.send_op({{"op", "subscribe"}, {"channel", numbered("room", i)}});
+    answer = client.read().json;
+  }
+  CHECK(answer.value("code", "") == "broker_unavailable");
+  broker.go_on();
+  client.request({{"op", "ping"}}, "pong");
+  CHECK(a.server.hub().stats().dead_closed == 0);
+}
+
 TEST_CASE("JetStream: a client that leaves while its publishes wait gives back their room", "[cluster]") {
   JetStreamBroker broker;
   ClusterServer a(broker, "jetstream", [](Options& options) {

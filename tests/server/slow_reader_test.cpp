@@ -136,7 +136,7 @@ TEST_CASE("A subscriber that reads slowly but steadily is not taken for stalled"
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2 * kStallMs);
   while (std::chrono::steady_clock::now() < until) {
     REQUIRE(socket.read_some(boost::asio::buffer(bytes)) > 0);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   CHECK(test.server.hub().stats().stalled_closed == 0);
   // It is still being written to: once it reads no more, it is reset.

@@ -83,6 +83,7 @@ inline void many_channels(Options& options) {
   options.nats.interest_ms = 1;
   options.limits.sweep_ms = 10;
   options.limits.channel_idle_ms = 1;
+  options.limits.dead_after_ms = 600'000;  // the clients are read from in turn
 }
 
 // 10,000 channels are joined, all at once, and left: then the broker has what it had, by its own count.
