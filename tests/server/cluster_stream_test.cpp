@@ -317,7 +317,7 @@ TEST_CASE("JetStream: a client that is not read from, as the stream is waited fo
   WsClient client(a.server.port());
   broker.pause();
   // The first ones may be answered: it takes a moment until all threads of the broker have stopped.
-  Json answer;
+  Json answer = Json::object();
   for (int i = 0; i < 1'000 && answer.value("op", "subscribed") == "subscribed"; ++i) {
     client.send_op({{"op", "subscribe"}, {"channel", numbered("room", i)}});
     answer = client.read().json;
