@@ -22,6 +22,7 @@ using Json = nlohmann::json;
 
 constexpr int kNoStream = 10059;   // JetStream's err_code
 constexpr int kNameTaken = 10058;  // another server was faster
+constexpr int kOverlaps = 10065;   // with another stream, or with this one as another server is just making it
 constexpr std::string_view kWho = "stream";
 constexpr std::string_view kPublishes = "publishes";
 
@@ -158,6 +159,7 @@ void JetStreamEngine::make_stream() {
         const auto body = Json::parse(answer.message->data(), nullptr, false);
         const auto code = error_code_of(body);
         if (code == kNameTaken) return engine->look_for_stream();
+        if (code == kOverlaps && ++engine->overlaps_ <= kOverlapsMax) return engine->look_again(kUnfinished);
         if (code != 0)
           return engine->wrong("the stream " + engine->stream_ + " cannot be made: " + error_text_of(body));
         logger("bus")->info("made the stream {}", engine->stream_);
@@ -192,6 +194,7 @@ void JetStreamEngine::take_stream(std::string_view text) {
   if (check.view.epoch != std::exchange(epoch_, check.view.epoch)) lose_stream();
   if (std::exchange(checked_, true)) return;
   wrong_ = false;
+  overlaps_ = 0;
   if (std::exchange(refuses_, false)) nats_.set_degraded(kPublishes, {});  // it is seen anew
   nats_.set_degraded(kWho, {});
   nats_.set_stream_ready(true);

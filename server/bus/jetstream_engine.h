@@ -49,6 +49,7 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   static constexpr std::uint32_t kAskAgainMinMs = 250;
   static constexpr std::uint32_t kAskAgainMaxMs = 4'000;
   static constexpr unsigned kAsksMax = 5;
+  static constexpr unsigned kOverlapsMax = 10;  // that may be of this stream, while another server makes it
 
   // The service outlives it. Before its start().
   static std::shared_ptr<JetStreamEngine> create(NatsService& nats, const StreamSettings& settings);
@@ -112,6 +113,7 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   bool checked_ = false;  // the stream, on this connection
   std::uint64_t epoch_ = 0;
   bool told_bounds_ = false;
+  unsigned overlaps_ = 0;           // in a row, as it was to be made
   bool refuses_ = false;            // what is published
   std::atomic<bool> wrong_{false};  // the stream
   std::atomic<std::uint64_t> asked_again_{0};

@@ -37,9 +37,14 @@ class PlayedStream {
         "$JS.API.STREAM.INFO.ringfence",
         [this](NatsMessage& message) {
           // Without a filter it is the engine's own look at the stream.
+          if (message.data().empty() && absent_.fetch_sub(1) > 0) return refuse(message, 10059, "stream not found");
           if (message.data().empty() || hear()) answer(message, info_.dump());
         },
         "test"));
+    kept_.push_back(nats_.subscribe(
+        "$JS.API.STREAM.CREATE.ringfence",
+        [this](NatsMessage& message) { refuse(message, 10065, "subjects overlap with an existing stream"); }, "test"));
+    nats_.flush();
   }
   void serve_gets() {
     kept_.push_back(nats_.subscribe(
@@ -51,9 +56,14 @@ class PlayedStream {
     nats_.flush();
   }
   void be_deaf(int count) { deaf_ = count; }
+  // For so many looks at it, and then made by another server.
+  void be_absent(int count) { absent_ = count; }
 
  private:
   bool hear() { return deaf_.fetch_sub(1) <= 0; }
+  void refuse(const NatsMessage& message, int code, const char* why) {
+    answer(message, Json{{"error", {{"code", 400}, {"err_code", code}, {"description", why}}}}.dump());
+  }
   void answer(const NatsMessage& message, std::string data, NatsHeaders headers = {}) {
     (void)nats_->publish(
         {.subject = std::string(message.reply()), .data = std::move(data), .headers = std::move(headers)});
@@ -62,6 +72,7 @@ class PlayedStream {
   Nats nats_;
   Json info_;
   std::atomic<int> deaf_{0};
+  std::atomic<int> absent_{0};
   std::vector<NatsSubscription> kept_;
 };
 
@@ -155,6 +166,26 @@ TEST_CASE("JetStreamEngine gives up a question after some times, and with its co
   CHECK(seen);
   CHECK(it.asked_again() == JetStreamEngine::kAsksMax);
   CHECK(it.answers == 2);
+}
+
+TEST_CASE("JetStreamEngine: a stream that another server is just making is looked at again", "[jetstream_engine]") {
+  NatsBroker broker;
+  PlayedStream stream(broker, {});
+  stream.be_absent(JetStreamEngine::kOverlapsMax);
+  Engine it(broker);
+  REQUIRE(it.looked());
+  CHECK(it.nats->reason() == "");
+  stream.serve_gets();
+  CHECK(it.next().value() == 7);
+}
+
+TEST_CASE("JetStreamEngine: a stream that overlaps with another one is told", "[jetstream_engine]") {
+  NatsBroker broker;
+  PlayedStream stream(broker, {});
+  stream.be_absent(1'000'000);
+  Engine it(broker);
+  REQUIRE(it.looked());
+  CHECK(it.nats->reason().find("subjects overlap") != std::string::npos);
 }
 
 TEST_CASE("JetStreamEngine: it is known when the stream was looked at, and not before", "[jetstream_engine]") {
