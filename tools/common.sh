@@ -57,13 +57,23 @@ step() {
   echo "($((SECONDS - started)) s)"
 }
 
-# run_ctest preset: all test programs of a preset, counted by test case.
-run_ctest() {
-  local preset=$1 log="$LOGS/ctest-$1.log" prefix=()
+# start_ctest preset: begins with all test programs of a preset. Most of them wait most of the time, so other tests may run beside.
+CTESTS=()
+start_ctest() {
+  local preset=$1 prefix=()
   # ThreadSanitizer of older compilers cannot run with as much address randomisation as newer kernels use.
   if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then prefix=(setarch -R); fi
+  "${prefix[@]}" ctest --test-dir "build/$preset" -V -j "$(nproc)" > "$LOGS/ctest-$preset.log" 2>&1 &
+  CTESTS+=($!)
+  trap 'kill "${CTESTS[@]}" 2>/dev/null || true' EXIT
+}
+
+# end_ctest preset: waits for them. Counted by test case.
+end_ctest() {
+  local preset=$1 log="$LOGS/ctest-$1.log"
   say "tests: $preset"
-  "${prefix[@]}" ctest --test-dir "build/$preset" -V -j "$(nproc)" > "$log" 2>&1 || true
+  wait "${CTESTS[@]}" || true
+  CTESTS=()
   local totals
   totals=$(awk '
     match($0, /^[0-9]+: test cases: [0-9]+ passed, [0-9]+ failed/) {
@@ -80,6 +90,8 @@ run_ctest() {
   fi
   count "ctest $preset" "$passed" "$failed"
 }
+
+run_ctest() { start_ctest "$1"; end_ctest "$1"; }
 
 # run_vitest folder: the tests of one npm workspace.
 run_vitest() {

@@ -13,8 +13,10 @@ source tools/embed.sh
 source tools/back_end.sh
 step "embedding" embed_installed
 step "a back end over NATS" back_end_speaks
-run_ctest release
+start_ctest release
+run_vitest client-wasm
+end_ctest release
 run_ctest wasm
-for folder in client-wasm web-demo tests/e2e; do run_vitest "$folder"; done
+for folder in web-demo tests/e2e; do run_vitest "$folder"; done
 run_fixtures
 finish
