@@ -99,9 +99,8 @@ void NatsCore::start() {
     accepting_ = true;
   }
   if (!reply_node_) {
-    reply_node_ = subscribe(
-                      reply_prefix_ + "*", [this](NatsMessage& message) { on_reply(message); }, "nats", {}, true)
-                      .value();
+    reply_node_ =
+        subscribe(reply_prefix_ + "*", [this](NatsMessage& message) { on_reply(message); }, "nats", {}, true).value();
   }
   boost::asio::post(io, [this] { begin(); });
   if (thread_.joinable()) return;
@@ -146,6 +145,7 @@ void NatsCore::try_connect() {
 
 void NatsCore::connected() {
   tries_ = 0;
+  connected_at_ = Clock::now();
   ever_connected_ = true;
   refused_credentials = false;
   reads_.clear();
@@ -210,7 +210,10 @@ void NatsCore::lost(std::string why) {
   let_go_of_link();
   if (!wanted_) return;  // drained
   become(NatsState::reconnecting, "the connection is lost: " + why);
-  wait_and_try(backoff_ms(0, options.reconnect_min_ms, options.reconnect_max_ms, 0.5));
+  // One that the broker ends as soon as it is made, over and over, is not tried ever again at once.
+  const bool brief = Clock::now() - connected_at_ < milliseconds(options.reconnect_max_ms);
+  brief_ = brief ? brief_ + 1 : 1;
+  wait_and_try(backoff_ms(brief_ - 1, options.reconnect_min_ms, options.reconnect_max_ms, 0.5));
 }
 
 void NatsCore::let_go_of_link() {

@@ -192,6 +192,8 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   boost::asio::steady_timer reconnect_timer_{io}, tick_timer_{io}, retry_timer_{io}, incoming_timer_{io};
   bool ticking_ = false, wanted_ = false, waits_to_retry_ = false, probing_ = false;
   std::uint32_t tries_ = 0;
+  std::chrono::steady_clock::time_point connected_at_;
+  std::uint32_t brief_ = 0;  // connections in a row that were lost within reconnect_max_ms
   bool ever_connected_ = false;
   std::deque<Pending> batch_;  // taken from pending_ to be sent now; what could not be is the failed batch
   std::uint32_t batch_tries_ = 0;
