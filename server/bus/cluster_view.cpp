@@ -67,14 +67,8 @@ ClusterView::~ClusterView() {
 
 void ClusterView::start() {
   if (std::exchange(running_, true)) return;
-  nodes_ = nats_
-               .subscribe(
-                   node_subject_ + "*", [this](NatsMessage& message) { on_node(message); }, "cluster")
-               .value();
-  asks_ = nats_
-              .subscribe(
-                  ask_subject_, [this](NatsMessage& message) { on_ask(message); }, "cluster")
-              .value();
+  nodes_ = nats_.subscribe(node_subject_ + "*", [this](NatsMessage& message) { on_node(message); }, "cluster").value();
+  asks_ = nats_.subscribe(ask_subject_, [this](NatsMessage& message) { on_ask(message); }, "cluster").value();
   boost::asio::post(nats_.executor(), [this] { beat(); });
 }
 

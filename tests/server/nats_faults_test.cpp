@@ -101,8 +101,7 @@ TEST_CASE("NatsService tries so many times with a rising wait, then the circuit 
   broker.kill();
   Ledger ledger;
   States states(ledger);
-  Nats it(
-      broker.url(), [](NatsOptions& options) { options.reconnects_max = 3; }, &states.bus, false);
+  Nats it(broker.url(), [](NatsOptions& options) { options.reconnects_max = 3; }, &states.bus, false);
   it->start();
   CHECK(states.ends_with("connecting circuit_open"));
   CHECK(it->stats().connect_failures >= 3);
@@ -118,8 +117,7 @@ TEST_CASE("NatsService tries so many times with a rising wait, then the circuit 
 TEST_CASE("NatsService gives up a connect at its time limit", "[nats_faults]") {
   NatsBroker broker;
   broker.pause();
-  Nats it(
-      broker.url(), [](NatsOptions& options) { options.connect_timeout_ms = 100; }, nullptr, false);
+  Nats it(broker.url(), [](NatsOptions& options) { options.connect_timeout_ms = 100; }, nullptr, false);
   it->start();
   REQUIRE(eventually([&] { return it->stats().connect_failures >= 2; }));
   CHECK(it->reason().find("no answer in time") != std::string::npos);
@@ -259,8 +257,7 @@ TEST_CASE("NatsService: a stream that does not answer opens the circuit, which c
   NatsBroker broker({}, true);
   Ledger ledger;
   States states(ledger);
-  Nats it(
-      broker.url(), [](NatsOptions& options) { options.circuit_open_ms = 200; }, &states.bus);
+  Nats it(broker.url(), [](NatsOptions& options) { options.circuit_open_ms = 200; }, &states.bus);
   CHECK(states.ends_with("connected"));
   Acks acks;
   for (std::size_t i = 0; i < 5; ++i) {
@@ -303,8 +300,7 @@ TEST_CASE(
 TEST_CASE("NatsService: a connection that is lost tells each request that waits, once", "[nats_faults]") {
   NatsBroker broker;
   Nats it(broker.url());
-  auto deaf = it.subscribe(
-      "test.deaf", [](NatsMessage&) {}, "test");
+  auto deaf = it.subscribe("test.deaf", [](NatsMessage&) {}, "test");
   it.flush();
   Acks acks;
   const std::uint64_t sent = it->stats().published;

@@ -137,8 +137,7 @@ TEST_CASE("NatsService: a handler that throws is counted, and the others are cal
   NatsBroker broker;
   Nats it(broker.url());
   Received received;
-  auto bad = it.subscribe(
-      "test.a", [](NatsMessage&) { throw std::runtime_error("on purpose"); }, "test");
+  auto bad = it.subscribe("test.a", [](NatsMessage&) { throw std::runtime_error("on purpose"); }, "test");
   auto good = it.subscribe("test.a", received.handler(), "test");
   it.flush();
   for (int i = 0; i < 2; ++i) REQUIRE(it->publish({.subject = "test.a", .data = "x"}).ok());
@@ -279,8 +278,7 @@ TEST_CASE("NatsService gets answers, and says whether none came or nobody listen
         (void)it->publish({.subject = std::string(message.reply()), .data = "re: " + std::string(message.data())});
       },
       "test");
-  auto deaf = it.subscribe(
-      "test.deaf", [](NatsMessage&) {}, "test");
+  auto deaf = it.subscribe("test.deaf", [](NatsMessage&) {}, "test");
   it.flush();
   const NatsStats before = it->stats();
   const auto echoed = it.ask("test.echo", "hello");
@@ -345,25 +343,12 @@ TEST_CASE("NatsService takes no more subscriptions than it may", "[nats_service]
   NatsBroker broker;
   Nats it(broker.url(), [](NatsOptions& options) { options.subscriptions_max = 16; });
   std::vector<NatsSubscription> held;
-  for (int i = 0; i < 15; ++i)
-    held.push_back(it.subscribe(
-        "test.a", [](NatsMessage&) {}, "test"));  // one is its own
-  CHECK(it->subscribe(
-              "test.a", [](NatsMessage&) {}, "test")
-            .error() == Error::too_many_subscriptions);
-  CHECK(it->subscribe(
-              "test..a", [](NatsMessage&) {}, "test")
-            .error() == Error::bad_field);
-  CHECK(it->subscribe(
-              "test.a", [](NatsMessage&) {}, "")
-            .error() == Error::bad_field);
+  for (int i = 0; i < 15; ++i) held.push_back(it.subscribe("test.a", [](NatsMessage&) {}, "test"));  // one is its own
+  CHECK(it->subscribe("test.a", [](NatsMessage&) {}, "test").error() == Error::too_many_subscriptions);
+  CHECK(it->subscribe("test..a", [](NatsMessage&) {}, "test").error() == Error::bad_field);
+  CHECK(it->subscribe("test.a", [](NatsMessage&) {}, "").error() == Error::bad_field);
   held.pop_back();
-  CHECK(eventually([&] {
-    return it
-        ->subscribe(
-            "test.a", [](NatsMessage&) {}, "test")
-        .ok();
-  }));
+  CHECK(eventually([&] { return it->subscribe("test.a", [](NatsMessage&) {}, "test").ok(); }));
 }
 
 TEST_CASE("NatsService shares a queue: one of its members gets each message", "[nats_service]") {
@@ -424,8 +409,7 @@ TEST_CASE("NatsService: 10,000 subscriptions made and ended, twice, leave the br
   for (int round = 0; round < 2; ++round) {
     std::vector<NatsSubscription> held;
     for (std::size_t i = 0; i < kMany; ++i)
-      held.push_back(it.subscribe(
-          text("churn.", i), [](NatsMessage&) {}, "churn"));
+      held.push_back(it.subscribe(text("churn.", i), [](NatsMessage&) {}, "churn"));
     it.flush();
     CHECK(broker.look("/subsz")["num_subscriptions"] == subscriptions + kMany);
     CHECK(it->get_active_subscriptions().size() == kMany);
