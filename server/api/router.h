@@ -3,10 +3,10 @@
 // A path's last part may be a parameter: "/v1/connections/{user}" takes any one part there. An exact path goes before
 // it; a second route for the same method and path is our mistake and stops the program (INVARIANT), so none can be
 // shadowed.
+// A handler answers when it returns (`handle`), or later (`handle_later`): no thread waits for what takes time.
 // Owns     its routes. Handlers are called on the shards' threads, several at once.
 // Threads  add: before the first request. The rest: any thread.
 // Bounds   the body of a request: Route::body_bytes_max; of an answer: what its handler says.
-// A handler answers when it returns (`handle`), or later (`handle_later`): no thread waits for what takes time.
 // Errors   not_found (404), method_not_allowed (405, with Allow), body_too_large (413), unsupported_media_type (415),
 //          those of Authenticator (401, 403); what a handler throws is logged and becomes internal_error (500).
 #pragma once

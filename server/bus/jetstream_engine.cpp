@@ -1,6 +1,5 @@
 #include "bus/jetstream_engine.h"
 
-#include <algorithm>
 #include <charconv>
 #include <span>
 #include <utility>
@@ -276,8 +275,7 @@ Result<void> JetStreamEngine::send(const QuestionPtr& question) {
 
 void JetStreamEngine::arm(const QuestionPtr& question) {
   question->armed = true;
-  question->again.expires_after(
-      std::chrono::milliseconds(std::min(kAskAgainMinMs << (question->asked - 1), kAskAgainMaxMs)));
+  question->again.expires_after(std::chrono::milliseconds(kAskAgainMinMs << (question->asked - 1)));
   question->again.async_wait([self = weak_from_this(), question](const boost::system::error_code& error) {
     const auto engine = self.lock();
     question->armed = false;

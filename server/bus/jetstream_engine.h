@@ -6,8 +6,8 @@
 // Whoever comes first makes the stream, from the limits of its options; who finds one checks it. A bound that differs is
 // taken as it is, and told once in the log; what the order rests on must be as it is here, or nothing is served from it. It is
 // looked at again every --nats-heartbeat-ms: for what it holds, and because somebody may have changed it or made it anew.
-// A direct get or a look that is not answered is asked again, kAsksMax times in all, after 250 ms, then twice as long, 4 s at
-// most; whichever answer comes first is taken. For a stream that was just made, or found another leader, does not hear for a while,
+// A direct get or a look that is not answered is asked again, kAsksMax times in all, after 250 ms, then twice as long each
+// time; whichever answer comes first is taken. For a stream that was just made, or found another leader, does not hear for a while,
 // and says nothing.
 // Owns     a subscription for each followed channel, a timer for each question that waits.
 // Threads  see BusEngine; the engine's thread is that of the NatsService. wait_looked(): any other.
@@ -47,7 +47,6 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   static constexpr std::chrono::milliseconds kRetry{1'000};
   static constexpr std::chrono::milliseconds kUnfinished{20};
   static constexpr std::uint32_t kAskAgainMinMs = 250;
-  static constexpr std::uint32_t kAskAgainMaxMs = 4'000;
   static constexpr unsigned kAsksMax = 5;
   static constexpr unsigned kOverlapsMax = 10;  // that may be of this stream, while another server makes it
 
