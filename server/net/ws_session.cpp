@@ -124,7 +124,7 @@ void WsSession::on_accepted(ErrorCode error) {
   (void)shard_.services().events->emit<Connected>(
       [&] { return Connected{slot_.id(), identity_, connection_->address}; });
   subscribe_initial();
-  if (may_read()) read();
+  read_on();
   pump();
 }
 

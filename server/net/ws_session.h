@@ -109,7 +109,7 @@ class WsSession final : public ShardSession,
   void start_close();
   void end();
   // ws_session_read.cpp: messages in.
-  bool may_read() noexcept;
+  void read_on();  // if it may
   void read();
   void on_read(ErrorCode error, std::size_t bytes);
   std::span<char> inbound_room();
@@ -168,7 +168,7 @@ class WsSession final : public ShardSession,
     Result<std::uint64_t> seq;
   };
   static constexpr std::size_t kPublishBytes = sizeof(PublishAnswer) + 80;
-  bool publish_room() noexcept;
+  bool take_publish_room() noexcept;
   void release_publish_room() noexcept;
   Self let_go();
   void on_published(PublishAnswer answer);

@@ -42,7 +42,7 @@ void WsSession::publish_later(const Request& request, EventPlace<ClientMessage> 
 }
 
 // For one more publish that waits. False: an answer will come, and then it is looked at again.
-bool WsSession::publish_room() noexcept {
+bool WsSession::take_publish_room() noexcept {
   if (publishing_ + answers_.size() < publish_room_) return true;
   if (publish_room_ == kPublishesMax || !shard_.hub().inbound().try_add(kPublishesBlock * kPublishBytes)) return false;
   publish_room_ += kPublishesBlock;
@@ -68,13 +68,12 @@ void WsSession::on_published(PublishAnswer answer) {
   if (state_ != State::open) return;
   if (!answer.id.empty() || !answer.seq) answers_.push_back(std::move(answer));
   push_answers();
-  if (may_read()) read();
+  read_on();
   pump();
 }
 
 void WsSession::push_answers() {
-  // What is parked has a place among the replies too.
-  while (!answers_.empty() && close_code_ == 0 && reply_room() && !(parked_ && replies_.size() + 1 == kRepliesMax)) {
+  while (!answers_.empty() && close_code_ == 0 && reply_room()) {
     const PublishAnswer answer = std::move(answers_.front());
     answers_.pop_front();
     if (answer.seq)
@@ -115,7 +114,7 @@ void WsSession::go_on(Result<void> ready) {
   }
   push_answers();
   subscribe_initial();
-  if (may_read()) read();
+  read_on();
   pump();
 }
 

@@ -9,13 +9,18 @@
 
 namespace ringfence {
 
-bool WsSession::reply_room() const noexcept { return !replies_.full() && reply_bytes_ < kReplyBytesMax; }
+// For one more than is owed already: to the op that is being read, or waits for its channel.
+bool WsSession::reply_room() const noexcept {
+  const std::size_t owed = reading_ || parked_ ? 1 : 0;
+  return replies_.size() + owed < kRepliesMax && reply_bytes_ < kReplyBytesMax;
+}
 
 // Back-pressure: what cannot be answered yet is not read yet. While draining nothing is, as answers would hold up
 // `closing`.
-bool WsSession::may_read() noexcept {
-  return state_ == State::open && !reading_ && !draining_ && close_code_ == 0 && initial_channels_.empty() &&
-         !ending_forbidden_ && !parked_ && reply_room() && publish_room();
+void WsSession::read_on() {
+  const bool may = state_ == State::open && !reading_ && !draining_ && close_code_ == 0 && initial_channels_.empty() &&
+                   !ending_forbidden_ && !parked_ && reply_room();
+  if (may && take_publish_room()) read();
 }
 
 void WsSession::read() {
@@ -73,7 +78,7 @@ void WsSession::on_read(ErrorCode error, std::size_t bytes) {
   if (!ws_.is_message_done()) return read();
   take_message();
   release_inbound();
-  if (may_read()) read();
+  read_on();
   pump();
 }
 

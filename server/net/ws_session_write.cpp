@@ -196,7 +196,7 @@ void WsSession::on_written(ErrorCode error, std::size_t bytes) {
   end_forbidden();
   push_answers();
   subscribe_initial();
-  if (may_read()) read();
+  read_on();
   pump();
 }
 

@@ -304,6 +304,27 @@ TEST_CASE("JetStream: a client's publishes wait for the stream side by side, wit
   CHECK(within_bounds(a.server.ledger()));
 }
 
+TEST_CASE("JetStream: answers that come all at once leave room for that of an op which is on its way", "[cluster]") {
+  JetStreamBroker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) {
+    options.nats.request_timeout_ms = 60'000;
+    options.limits.inbound_messages = 1'000'000;
+  });
+  WsClient client(a.server.port());
+  REQUIRE(publish(client, "room", "0")["op"] == "ok");
+  constexpr int kRounds = 10, kPublishes = 100, kPings = 500;
+  for (int round = 0; round < kRounds; ++round) {
+    broker.pause();
+    for (int i = 0; i < kPublishes; ++i) client.send(R"({"op":"publish","id":1,"channel":"room","data":0})");
+    std::thread goes_on([&broker] { broker.go_on(); });
+    for (int i = 0; i < kPings; ++i) client.send(R"({"op":"ping"})");
+    goes_on.join();
+    std::map<std::string, int> answers;
+    for (int i = 0; i < kPublishes + kPings; ++i) ++answers[client.read().json["op"]];
+    REQUIRE(answers == std::map<std::string, int>{{"ok", kPublishes}, {"pong", kPings}});
+  }
+}
+
 TEST_CASE("JetStream: a client that is not read from, as the stream is waited for, is not taken for dead",
           "[cluster]") {
   JetStreamBroker broker;
