@@ -217,6 +217,27 @@ void StreamBridge::lose(Follower& follower, std::uint64_t through) {
   hub_.lose_to(*follower.channel, through);
 }
 
+// One that is not behind the last one here: it came twice. Or it was overtaken by one whose predecessor had been purged, so
+// that nothing showed that it was missing. Its place is passed, and readers can only be told by another epoch.
+void StreamBridge::skip(Follower& follower, std::uint64_t seq) {
+  const bool here = [&] {
+    const std::lock_guard lock(follower.channel->mutex);
+    return follower.channel->history.accounts_for(seq);
+  }();
+  if (here) {
+    counters_.duplicates.fetch_add(1, kRelaxed);
+    return;
+  }
+  counters_.losses.fetch_add(1, kRelaxed);
+  if (std::exchange(overtaken_, true)) return;
+  logger("bus")->error("record {} of {} came behind others that follow a purge: all channels here begin another epoch",
+                       seq, follower.channel->name());
+  post([](StreamBridge& bridge) {
+    bridge.overtaken_ = false;
+    bridge.begin_epoch(bridge.hub_.random_epoch());
+  });
+}
+
 void StreamBridge::on_record(std::string_view name, const BusRecord& record) {
   // It may overtake what the engine says of the stream, which may be another one by now. The filling that follows takes it.
   if (!connected_) return;
@@ -224,10 +245,7 @@ void StreamBridge::on_record(std::string_view name, const BusRecord& record) {
   if (found == followers_.end()) return;  // left, and this was on its way
   Follower& follower = *found->second;
   const std::uint64_t last = last_seq(follower);
-  if (record.seq <= last) {
-    counters_.duplicates.fetch_add(1, kRelaxed);
-    return;
-  }
+  if (record.seq <= last) return skip(follower, record.seq);
   // It follows what is here, whatever was in doubt: two publishers' records may come in the other order, as the broker sends
   // them from two threads. And where nothing is in doubt, a predecessor that had left the stream by then is none.
   const bool first = follower.held.empty() || record.seq < follower.held.front().seq;
@@ -282,7 +300,7 @@ void StreamBridge::drain_held(Follower& follower) {
       if (!follows(follower, held.prev_seq, last)) return;
       if (!append(follower, {held.seq, held.prev_seq, held.time_us, held.type, held.payload})) return;
     } else {
-      counters_.duplicates.fetch_add(1, kRelaxed);
+      skip(follower, held.seq);
     }
     follower.held_bytes -= held.bytes();
     held_account_.sub(held.bytes());

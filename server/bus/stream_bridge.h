@@ -135,6 +135,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   Follower* find(std::string_view name, std::uint64_t fill_number);
   std::uint64_t last_seq(Follower& follower);
   bool append(Follower& follower, const BusRecord& record);
+  void skip(Follower& follower, std::uint64_t seq);
   void hold(Follower& follower, const BusRecord& record);
   void drop_held(Follower& follower);
   void drain_held(Follower& follower);
@@ -173,6 +174,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   std::uint64_t fills_begun_ = 0;
   bool connected_ = false;
   std::uint64_t stream_epoch_ = 0;
+  bool overtaken_ = false;  // another epoch is about to begin
   std::uint64_t newest_seq_ = 0;
   std::uint64_t newest_at_loss_ = 0;  // seen of the stream when the connection was lost
   std::atomic<std::uint64_t> acked_seq_{0};

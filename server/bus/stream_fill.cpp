@@ -159,7 +159,10 @@ void StreamBridge::on_look(Follower& follower, const StreamView& stream) {
 void StreamBridge::take_batch(Follower& follower) {
   follower.proved = true;
   for (const Held& held : follower.batch) {
-    if (held.seq <= last_seq(follower)) continue;
+    if (held.seq <= last_seq(follower)) {
+      skip(follower, held.seq);
+      continue;
+    }
     if (held.type.empty()) {
       lose(follower, held.seq);
       continue;

@@ -182,6 +182,15 @@ bool History::holes_behind(std::uint64_t after) const noexcept {
   return sealed_ && last_seq_ > std::max(last_seq, after);
 }
 
+bool History::accounts_for(std::uint64_t seq) const noexcept {
+  if (seq <= evicted_through_) return true;
+  if (seq > last_seq_) return false;
+  if (empty() || seq > segments_.back()->last_seq) return sealed_;
+  const Place place = place_behind(seq - 1);
+  const Segment& segment = *segments_[place.segment];
+  return seq <= segment.prev_seq || record_seq(segment.data() + place.offset) == seq;
+}
+
 RecordView History::at(std::uint64_t position) const {
   const Place place = place_of_position(position);
   return view_record(segments_[place.segment]->data() + place.offset);

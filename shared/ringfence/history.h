@@ -121,6 +121,8 @@ class History {
   // True if lose_to() has left out anything behind it; if anything that it left out has been evicted ahead of it.
   bool holes_behind(std::uint64_t after) const noexcept;
   bool hole_evicted(std::uint64_t after) const noexcept { return after < evicted_hole_to_; }
+  // True if the record of this seq is here, has been here, or is one of those that lose_to() left out.
+  bool accounts_for(std::uint64_t seq) const noexcept;
 
   // Positions count records since creation, without holes: [first_position(), end_position()) is held. They do not
   // move when the oldest leave.

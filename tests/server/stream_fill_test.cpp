@@ -164,6 +164,50 @@ TEST_CASE("StreamBridge takes what follows a purge in the other order, and whate
   CHECK(node.bridge->stats().losses == 0);
 }
 
+TEST_CASE("StreamBridge begins another epoch if a record was overtaken exactly across a purge", "[stream_fill]") {
+  FakeEngine engine;
+  BridgeNode node(engine);
+  int told = 0;
+  node.hub.on_stream_epoch([&told] { ++told; });
+  node.connect();
+  node.want("room");
+  engine.run();
+  engine.store("room", "1");
+  engine.run();
+  const std::string epoch = node.channel("room")->epoch();
+  engine.store("room", "2");
+  engine.delay_delivery();
+  engine.evict_through(2);
+  engine.store("room", "3");  // says that none was before it
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"1", "3"});
+  CHECK(told == 0);  // it cannot be known yet
+  SECTION("it comes late") {
+    engine.deliver_late();
+    engine.repeat_deliveries();
+    engine.run();
+    CHECK(told == 1);
+    CHECK(node.bridge->stats().losses > 0);
+    CHECK(node.channel("room")->epoch() != epoch);
+    node.want("room");  // who was told comes back
+    engine.run();
+    CHECK(node.payloads("room") == Texts{"3"});
+    CHECK_FALSE(node.resume("room", 1, epoch)->recovered);
+    engine.store("room", "4");
+    engine.run();
+    CHECK(node.payloads("room") == Texts{"3", "4"});
+  }
+  SECTION("what comes twice is no such record") {
+    engine.store("room", "4");
+    engine.repeat_deliveries();
+    engine.repeat_deliveries();
+    engine.run();
+    CHECK(told == 0);
+    CHECK(node.bridge->stats().duplicates == 3);
+    CHECK(node.payloads("room") == Texts{"1", "3", "4"});
+  }
+}
+
 TEST_CASE("StreamBridge does not call lost what may still be on its way, and does when it has not come in time",
           "[stream_fill]") {
   FakeEngine engine;
@@ -278,6 +322,11 @@ TEST_CASE("StreamBridge holds what the stream holds, in order, under any loss, d
     engine.disconnect();
     engine.run();
     node.connect();
+    // Fillings that found no room beside one another come in turn, as the sweep has it.
+    for (int i = 0; i < 20; ++i) {
+      node.bridge->sweep(steady_ms() + 10'000);
+      engine.run();
+    }
     for (const auto& [channel, texts] : stored) {
       REQUIRE(node.payloads(channel) == texts);
       REQUIRE_FALSE(node.channel(channel)->history.holes_behind(0));

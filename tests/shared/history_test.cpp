@@ -245,6 +245,24 @@ TEST_CASE("History tells a reader of what was lost, where it stands", "[history]
   CHECK_FALSE(history.hole(30).has_value());
 }
 
+TEST_CASE("History tells a record that it never had from one that it had, or was told to leave out", "[history]") {
+  TestPool test;
+  History history = make(test, 3);
+  for (const std::uint64_t seq : {2, 5, 6, 9}) REQUIRE(history.append_at(seq, 0, "t", "x").ok());  // 2 has left
+  for (const std::uint64_t seq : {1, 2, 5, 6, 9}) CHECK(history.accounts_for(seq));
+  for (const std::uint64_t seq : {3, 4, 7, 8, 10}) CHECK_FALSE(history.accounts_for(seq));
+  history.lose_to(12);
+  for (const std::uint64_t seq : {10, 11, 12}) CHECK(history.accounts_for(seq));
+  CHECK_FALSE(history.accounts_for(13));
+  REQUIRE(history.append_at(15, 0, "t", "x").ok());
+  for (const std::uint64_t seq : {9, 10, 12, 15}) CHECK(history.accounts_for(seq));
+  for (const std::uint64_t seq : {8, 13, 14, 16}) CHECK_FALSE(history.accounts_for(seq));
+  history.lose_to(20);
+  while (history.evict_segment() > 0) continue;
+  for (const std::uint64_t seq : {14, 15, 16, 20}) CHECK(history.accounts_for(seq));
+  CHECK_FALSE(history.accounts_for(21));
+}
+
 TEST_CASE("History skips only records of a section that are too large, and counts them", "[history]") {
   TestPool test;
   History history = make(test, 100, 4096);
