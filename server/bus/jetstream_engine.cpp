@@ -129,6 +129,7 @@ void JetStreamEngine::look_later() {
 }
 
 void JetStreamEngine::look_for_stream() {
+  if (!nats_.stats().headers) return wrong("the broker has its headers switched off, which carry the order of records");
   const auto asked = nats_.request({.subject = "$JS.API.STREAM.INFO." + stream_, .data = {}},
                                    [self = weak_from_this()](const NatsAnswer& answer) {
                                      const auto engine = self.lock();

@@ -160,6 +160,7 @@ void NatsCore::connected() {
     server_ = link_->server();
     ++counts_.connects;
     counts_.max_payload = link_->max_payload();
+    counts_.headers = link_->headers();
     breaker_.try_now();
     for (const auto& [id, node] : nodes_) nodes.push_back(node);
   }

@@ -168,6 +168,8 @@ std::uint64_t NatsLink::max_payload() const {
   return bytes > 0 ? static_cast<std::uint64_t>(bytes) : 0;
 }
 
+bool NatsLink::headers() const { return natsConnection_HasHeaderSupport(raw_) == NATS_OK; }
+
 std::string NatsLink::server() const {
   char url[256] = "";
   if (natsConnection_GetConnectedUrl(raw_, url, sizeof(url)) != NATS_OK) return {};

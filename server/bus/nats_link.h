@@ -53,6 +53,7 @@ class NatsLink : public std::enable_shared_from_this<NatsLink> {
   std::shared_ptr<__natsConnection> connection() const noexcept { return owner_; }
   std::size_t buffered() const;  // bytes that are not written yet
   std::uint64_t max_payload() const;
+  bool headers() const;  // the broker takes and gives headers
   std::string server() const;
 
  private:

@@ -96,6 +96,7 @@ struct NatsStats {
   std::uint64_t subscriptions = 0, subscribed_total = 0, unsubscribed_total = 0, handler_failures = 0;
   std::uint64_t circuit_opened = 0;
   std::uint64_t max_payload = 0;  // the broker's; 0 before the first connection
+  bool headers = false;           // the broker takes headers
 };
 
 // What disconnect() left behind.

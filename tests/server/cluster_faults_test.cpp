@@ -1,7 +1,6 @@
 // Several servers on one stream, and publishers that go on, while the network or the broker fails between them.
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <thread>
 
@@ -304,10 +303,7 @@ TEST_CASE("JetStream: a stream whose bounds shrink while publishing goes on, and
 
 TEST_CASE("JetStream: a message above the broker's limit is refused with one code, and the connection lives",
           "[cluster]") {
-  const NatsBroker probe;
-  const std::string config = probe.folder() + "/small.conf";
-  std::ofstream(config) << "max_payload: 4096\n";
-  const NatsBroker broker({"-c", config}, true);
+  const NatsBroker broker({}, true, "max_payload: 4096");
   const std::string mode = GENERATE(std::string("jetstream"), std::string("core"));
   ClusterServer a(broker, mode);
   REQUIRE(a.eventually_nats(NatsState::connected));

@@ -189,6 +189,14 @@ TEST_CASE("JetStreamEngine: a stream that overlaps with another one is told", "[
   CHECK(eventually([&] { return it.nats->reason().find("subjects overlap") != std::string::npos; }));
 }
 
+TEST_CASE("JetStreamEngine: a broker without headers is told", "[jetstream_engine]") {
+  const NatsBroker broker({}, true, "no_header_support: true");
+  Engine it(broker);
+  REQUIRE(it.looked());
+  CHECK(it.engine->publish("a", 1, "t", "1", [](Result<std::uint64_t>) {}).error() == Error::broker_unavailable);
+  CHECK(eventually([&] { return it.nats->reason().find("headers switched off") != std::string::npos; }));
+}
+
 TEST_CASE("JetStreamEngine: it is known when the stream was looked at, and not before", "[jetstream_engine]") {
   NatsBroker broker;  // nobody answers for a stream: there is no JetStream
   Engine it(broker);

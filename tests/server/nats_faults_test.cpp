@@ -230,6 +230,47 @@ TEST_CASE("NatsService: what could not be sent in time is a dead letter, once, a
   CHECK(it->stats().published == 0 + it->stats().requests - 1);  // none of them is sent after all
 }
 
+// A broker without headers: cnats refuses a message that has some, on a connection that goes on.
+TEST_CASE("NatsService: what a live connection does not take is tried again, then is a dead letter, once",
+          "[nats_faults]") {
+  const NatsBroker broker({}, false, "no_header_support: true");
+  Nats it(broker.url(), [](NatsOptions& options) {
+    options.retries_max = 2;
+    options.retry_min_ms = options.retry_max_ms = 1;
+  });
+  Received received;
+  const auto kept = it.subscribe("test.>", received.handler(), "test");
+  std::atomic<int> answers{0};
+  std::atomic<bool> refused{false};
+  const NatsHeaders headers{{"Number", "1"}};
+  REQUIRE(it->publish({.subject = "test.a", .data = "1"}).ok());
+  REQUIRE(it->publish({.subject = "test.b", .data = "lost", .headers = headers}).ok());
+  REQUIRE(it->request({.subject = "test.c", .data = "asked", .headers = headers}, [&](const NatsAnswer& answer) {
+              refused = answer.result.error() == Error::broker_unavailable;
+              ++answers;
+            }).ok());
+  REQUIRE(it->publish({.subject = "test.d", .data = "2"}).ok());
+  REQUIRE(received.wait_for(2));  // those behind them are not held up for ever
+  CHECK(eventually([&] { return answers == 1; }));
+  CHECK(received.count() == 2);
+  CHECK(received.at(0) == "test.a 1");
+  CHECK(received.at(1) == "test.d 2");
+  CHECK(answers == 1);
+  CHECK(refused);
+  const NatsStats stats = it->stats();
+  CHECK(stats.retries == 6);  // two tries more of each, and the last one that buries it
+  CHECK(stats.failed_batch == 0);
+  CHECK(stats.pending == 0);
+  CHECK(stats.request_failures == 1);
+  CHECK(stats.connects == 1);
+  CHECK(it->state() == NatsState::connected);
+  const auto letters = it->take_dead_letters(10);
+  REQUIRE(letters.size() == 1);
+  CHECK(letters[0].message.data == "lost");
+  CHECK(letters[0].reason.find("not sent after 2 tries: ") == 0);
+  CHECK(it->take_dead_letters(10).empty());
+}
+
 TEST_CASE("NatsService: JetStream's acknowledgement has the seq, says what is a duplicate, and why it refuses",
           "[nats_faults]") {
   NatsBroker broker({}, true);

@@ -325,10 +325,7 @@ TEST_CASE("NatsService refuses what is no subject, too large, or too much, and n
 
 TEST_CASE("NatsService: a payload above the broker's own limit is refused with a code, and the connection goes on",
           "[nats_service]") {
-  NatsBroker probe;
-  const std::string config = probe.folder() + "/small.conf";
-  std::ofstream(config) << "max_payload: 1024\n";
-  NatsBroker broker({"-c", config});
+  NatsBroker broker({}, false, "max_payload: 1024");
   Nats it(broker.url());
   CHECK(it->stats().max_payload == 1024);
   CHECK(it->publish({.subject = "a", .data = std::string(1024, 'x')}).ok());

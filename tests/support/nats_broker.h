@@ -16,6 +16,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -27,11 +28,18 @@ namespace ringfence::test {
 
 class NatsBroker {
  public:
-  // `more`: further arguments. With JetStream its files are in the broker's folder, and outlive a restart.
-  explicit NatsBroker(std::vector<std::string> more = {}, bool jetstream = false) : more_(std::move(more)) {
+  // `more`: further arguments; `config`: the text of its configuration. With JetStream its files are in the broker's folder, and
+  // outlive a restart.
+  explicit NatsBroker(std::vector<std::string> more = {}, bool jetstream = false, std::string_view config = {})
+      : more_(std::move(more)) {
     char name[] = "/tmp/ringfence-nats-XXXXXX";
     if (!::mkdtemp(name)) throw std::runtime_error("mkdtemp failed");
     folder_ = name;
+    if (!config.empty()) {
+      std::ofstream(folder_ + "/config") << config;
+      more_.push_back("-c");
+      more_.push_back(folder_ + "/config");
+    }
     if (jetstream) {
       more_.push_back("-js");
       more_.push_back("-sd");
