@@ -12,7 +12,7 @@ build_demo_page
 source tools/embed.sh
 source tools/back_end.sh
 step "embedding" embed_installed
-step "a back end over NATS" back_end_speaks
+step "back ends over NATS" back_ends_speak
 start_ctest release
 run_vitest client-wasm
 end_ctest release
