@@ -51,7 +51,8 @@ std::int64_t wall_us() {
 struct Connection {
   Connection(Peer peer, std::size_t message_bytes) : counter(peer, message_bytes) {}
   int fd = -1;
-  bool subscriber = true, upgraded = false, ready = false, sampled = false, wants_write = false;
+  bool subscriber = true, upgraded = false, ready = false, wants_write = false;
+  std::vector<std::int64_t>* latencies_us = nullptr;  // where its latencies go; null: nowhere
   FrameReader reader;
   Counter counter;
   std::string out, head, control;
@@ -67,10 +68,13 @@ class Load {
         buffer_(kReadBytes),
         epoll_(epoll_create1(0)) {
     latencies_us_.reserve(kLatenciesMax);
+    if (also > 0) also_latencies_us_.reserve(kLatenciesMax);
     for (std::size_t i = 0; i <= subscribers; ++i)
       connections_.push_back(std::make_unique<Connection>(peer, message_bytes));
     connections_.back()->subscriber = false;
-    connections_[subscribers / 2]->sampled = true;
+    // In the middle of those of their server.
+    connections_[subscribers / 2 / 2 * 2]->latencies_us = &latencies_us_;
+    if (also > 0 && subscribers > 1) connections_[subscribers / 2 / 2 * 2 + 1]->latencies_us = &also_latencies_us_;
   }
 
   int run() {
@@ -178,7 +182,7 @@ class Load {
     Bytes bytes(buffer_.data(), static_cast<std::size_t>(got));
     totals_.bytes += bytes.size();
     if (!connection.upgraded) bytes = upgrade(connection, bytes);
-    if (connection.sampled) sample(bytes);
+    if (connection.latencies_us) sample(bytes, *connection.latencies_us);
     const bool valid = connection.reader.feed(bytes, [&](const FramePart& part) {
       if (part.opcode >= kClose) return control(connection, part);
       connection.counter.part(part, connection.subscriber ? totals_ : publisher_totals_);
@@ -224,12 +228,12 @@ class Load {
   }
 
   // The publisher's clock lies in each message: `"t":` and 16 digits, whatever frames it.
-  void sample(Bytes bytes) {
+  static void sample(Bytes bytes, std::vector<std::int64_t>& latencies_us) {
     const std::int64_t now_us = wall_us();
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     for (std::size_t at = text.find("\"t\":"); at != text.npos; at = text.find("\"t\":", at + 20)) {
-      if (at + 20 > text.size() || latencies_us_.size() == kLatenciesMax) return;
-      latencies_us_.push_back(now_us - std::strtoll(std::string(text.substr(at + 4, 16)).c_str(), nullptr, 10));
+      if (at + 20 > text.size() || latencies_us.size() == kLatenciesMax) return;
+      latencies_us.push_back(now_us - std::strtoll(std::string(text.substr(at + 4, 16)).c_str(), nullptr, 10));
     }
   }
 
@@ -277,6 +281,7 @@ class Load {
       taken_ = 0;
     } else if (line == "mark") {
       latencies_us_.clear();
+      also_latencies_us_.clear();
     } else if (line == "stats") {
       stats();
     } else if (line == "quit") {
@@ -286,13 +291,14 @@ class Load {
     }
   }
 
-  std::int64_t percentile(double part) const {
-    if (latencies_us_.empty()) return -1;
-    return latencies_us_[static_cast<std::size_t>(part * static_cast<double>(latencies_us_.size() - 1))];
+  static std::int64_t percentile(const std::vector<std::int64_t>& sorted, double part) {
+    if (sorted.empty()) return -1;
+    return sorted[static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1))];
   }
 
   void stats() {
     std::sort(latencies_us_.begin(), latencies_us_.end());
+    std::sort(also_latencies_us_.begin(), also_latencies_us_.end());
     const auto number = [](const char* name, auto value) {
       std::printf(",\"%s\":%lld", name, static_cast<long long>(value));
     };
@@ -308,8 +314,12 @@ class Load {
     number("refused", totals_.refused + publisher_totals_.refused);
     number("closed", closed_);
     number("broken", broken_);
-    number("latency_p50_us", percentile(0.5));
-    number("latency_p99_us", percentile(0.99));
+    number("latency_p50_us", percentile(latencies_us_, 0.5));
+    number("latency_p99_us", percentile(latencies_us_, 0.99));
+    if (also_ > 0) {
+      number("also_latency_p50_us", percentile(also_latencies_us_, 0.5));
+      number("also_latency_p99_us", percentile(also_latencies_us_, 0.99));
+    }
     std::printf("}\n");
     std::fflush(stdout);
   }
@@ -325,7 +335,7 @@ class Load {
   std::uint64_t published_ = 0, closed_ = 0, broken_ = 0;
   double rate_ = 0, taken_ = 0;  // taken_: how much of rate * elapsed was published or given up
   Clock::time_point start_;
-  std::vector<std::int64_t> latencies_us_;
+  std::vector<std::int64_t> latencies_us_, also_latencies_us_;
   std::string input_;
   bool done_ = false;
 };
