@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <ringfence/ledger.h>
 
@@ -128,6 +129,24 @@ inline void join_and_leave(const NatsBroker& broker, ClusterServer& server, cons
   CHECK(server.eventually([&](const HubStats& stats) { return stats.channels == 0; }, std::chrono::seconds(60)));
   CHECK(eventually([&] { return counts() == before; }));
   CHECK(within_bounds(server.server.ledger()));
+}
+
+// By the client, and what it was told.
+inline Json publish(WsClient& client, const std::string& channel, const std::string& data, int id = 1) {
+  client.send(R"({"op":"publish","id":)" + std::to_string(id) + R"(,"channel":")" + channel + R"(","data":)" + data +
+              "}");
+  for (;;) {
+    const auto message = client.read();
+    if (!message.json.is_null() && message.json.value("id", 0) == id) return message.json;
+  }
+}
+
+// Each once, in order, each behind the one before it.
+inline void check_chain(const std::vector<WsClient::Event>& events) {
+  for (std::size_t i = 1; i < events.size(); ++i) {
+    REQUIRE(events[i].seq > events[i - 1].seq);
+    REQUIRE(events[i].prev_seq == events[i - 1].seq);
+  }
 }
 
 // One who is neither server nor client: looks at the broker and changes what is there.
