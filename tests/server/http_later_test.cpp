@@ -44,6 +44,12 @@ struct Held {
   std::unique_ptr<ClusterServer> server;
 };
 
+// The broker's answers are waited for longer than any test takes.
+void wait_long(Options& options) {
+  options.nats.request_timeout_ms = 60'000;
+  options.nats.ping_interval_ms = 60'000;
+}
+
 const std::string kEvent = R"({"channel":"room","data":1})";
 
 }  // namespace
@@ -223,8 +229,7 @@ TEST_CASE("An Idempotency-Key remembers that it is not known, and forgets that n
 TEST_CASE("A request over HTTP waits for the broker no longer than --http-answer-ms", "[http_later]") {
   Held it([](Options& options) {
     options.limits.http_answer_ms = 300;
-    options.nats.request_timeout_ms = 60'000;
-    options.nats.ping_interval_ms = 60'000;
+    wait_long(options);
   });
   it.proxy.hold();
   HttpClient client(it.port());
@@ -242,8 +247,7 @@ TEST_CASE("A request over HTTP waits for the broker no longer than --http-answer
 TEST_CASE("A server that stops does not wait for the broker's answer beyond its time", "[http_later]") {
   Held it([](Options& options) {
     options.limits.shutdown_timeout_ms = 300;
-    options.nats.request_timeout_ms = 60'000;
-    options.nats.ping_interval_ms = 60'000;
+    wait_long(options);
   });
   it.proxy.hold();
   HttpClient client(it.port());

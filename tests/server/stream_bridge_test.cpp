@@ -173,14 +173,7 @@ TEST_CASE("StreamBridge leaves nothing behind of 1,000 channels joined and left"
     if (row.name == "bus channels" || row.name == "bus records") CHECK(row.used_bytes == 0);
 }
 
-TEST_CASE("StreamBridge begins another epoch when the stream was made anew", "[stream_bridge]") {
-  FakeEngine engine;
-  BridgeNode node(engine);
-  int told = 0;
-  node.hub.on_stream_epoch([&] { ++told; });
-  node.connect();
-  node.want("room");
-  engine.run();
+TEST_CASE_METHOD(FollowedRoom, "StreamBridge begins another epoch when the stream was made anew", "[stream_bridge]") {
   engine.store("room", "1");
   engine.run();
   CHECK(told == 0);
@@ -198,14 +191,8 @@ TEST_CASE("StreamBridge begins another epoch when the stream was made anew", "[s
   CHECK_FALSE(node.resume("room", 1, "25")->missed.has_value());
 }
 
-TEST_CASE("StreamBridge takes no number twice from a stream that has lost its end", "[stream_bridge]") {
-  FakeEngine engine;
-  BridgeNode node(engine);
-  int told = 0;
-  node.hub.on_stream_epoch([&] { ++told; });
-  node.connect();
-  node.want("room");
-  engine.run();
+TEST_CASE_METHOD(FollowedRoom, "StreamBridge takes no number twice from a stream that has lost its end",
+                 "[stream_bridge]") {
   for (int i = 1; i <= 3; ++i) engine.store("room", std::to_string(i));
   engine.run();
   engine.disconnect();
@@ -220,14 +207,8 @@ TEST_CASE("StreamBridge takes no number twice from a stream that has lost its en
   CHECK(node.payloads("room") == Texts{"1", "two"});
 }
 
-TEST_CASE("StreamBridge is not alarmed by what overtakes the first answer of a new connection", "[stream_bridge]") {
-  FakeEngine engine;
-  BridgeNode node(engine);
-  int told = 0;
-  node.hub.on_stream_epoch([&] { ++told; });
-  node.connect();
-  node.want("room");
-  engine.run();
+TEST_CASE_METHOD(FollowedRoom, "StreamBridge is not alarmed by what overtakes the first answer of a new connection",
+                 "[stream_bridge]") {
   engine.store("room", "1");
   engine.run();
   engine.disconnect();

@@ -134,13 +134,11 @@ TEST_CASE("StreamBridge takes two records that come in the other order without t
 
 TEST_CASE("StreamBridge takes what follows a purge in the other order, and whatever is purged meanwhile",
           "[stream_fill]") {
-  FakeEngine engine;
   StreamBridge::Settings settings;
   settings.loss_ms = 3'600'000;
-  BridgeNode node(engine, {}, settings);
-  node.connect();
-  node.want("room");
-  engine.run();
+  FollowedRoom it(settings);
+  FakeEngine& engine = it.engine;
+  BridgeNode& node = it.node;
   engine.store("room", "1");
   engine.run();
   engine.evict_through(1);
@@ -164,14 +162,8 @@ TEST_CASE("StreamBridge takes what follows a purge in the other order, and whate
   CHECK(node.bridge->stats().losses == 0);
 }
 
-TEST_CASE("StreamBridge begins another epoch if a record was overtaken exactly across a purge", "[stream_fill]") {
-  FakeEngine engine;
-  BridgeNode node(engine);
-  int told = 0;
-  node.hub.on_stream_epoch([&told] { ++told; });
-  node.connect();
-  node.want("room");
-  engine.run();
+TEST_CASE_METHOD(FollowedRoom, "StreamBridge begins another epoch if a record was overtaken exactly across a purge",
+                 "[stream_fill]") {
   engine.store("room", "1");
   engine.run();
   const std::string epoch = node.channel("room")->epoch();
@@ -210,16 +202,14 @@ TEST_CASE("StreamBridge begins another epoch if a record was overtaken exactly a
 
 TEST_CASE("StreamBridge does not call lost what may still be on its way, and does when it has not come in time",
           "[stream_fill]") {
-  FakeEngine engine;
   StreamBridge::Settings settings;
   settings.retry_ms = 1;
   const bool comes = GENERATE(true, false);
   settings.loss_ms = comes ? 3'600'000 : 20;
   const bool purged = GENERATE(true, false);
-  BridgeNode node(engine, {}, settings);
-  node.connect();
-  node.want("room");
-  engine.run();
+  FollowedRoom it(settings);
+  FakeEngine& engine = it.engine;
+  BridgeNode& node = it.node;
   engine.store("room", "1");
   engine.run();
   engine.store("room", "2");

@@ -95,13 +95,15 @@ inline std::string numbered(std::string name, std::uint64_t number) {
 
 // For TEST_CASE_METHOD.
 struct FollowedRoom {
-  FollowedRoom() {
+  explicit FollowedRoom(const StreamBridge::Settings& settings = BridgeNode::at_once()) : node(engine, {}, settings) {
+    node.hub.on_stream_epoch([this] { ++told; });
     node.connect();
     node.want("room");
     engine.run();
   }
   FakeEngine engine;
-  BridgeNode node{engine};
+  BridgeNode node;
+  int told = 0;  // how often another epoch began
 };
 
 }  // namespace ringfence::test
