@@ -22,7 +22,9 @@ declare global {
 }
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: kChromium, args: kArgs });
+  // npm's Chromium makes a language of the locale, and of POSIX's one that Intl refuses, and with it the page's charts.
+  const env = { ...process.env, LC_ALL: 'en_US.UTF-8' } as Record<string, string>;
+  return chromium.launch({ executablePath: kChromium, args: kArgs, env });
 }
 
 export interface WatchedPage {
