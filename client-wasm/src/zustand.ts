@@ -51,7 +51,7 @@ export type Mutators = [StoreMutatorIdentifier, unknown][];
 
 type State = Record<string, unknown>;
 type Set = (partial: unknown, replace?: boolean, action?: unknown) => unknown; // the action: of devtools
-type Listener = (state: State, before: State) => void;
+type Listener = (state: State, before: State) => unknown;
 interface Api {
   setState: Set;
   subscribe(listener: Listener): () => void;
@@ -96,41 +96,33 @@ export function capped<
   const checked = checkFields(fields as Record<string, CappedOptions>);
   const create = initializer as unknown as (set: Set, get: () => State | undefined, api: Api) => State;
   return ((set: Set, get: () => State | undefined, api: Api) =>
-    new CappedStore(checked, set, get, api).start(create)) as never;
+    new CappedStore(checked, set, get).start(create, api)) as never;
 }
 
-function checkFields(fields: Record<string, CappedOptions>): Map<string, number> {
-  const checked = new Map<string, number>();
-  for (const [name, options] of Object.entries(fields))
-    checked.set(name, checkInteger(`capacity of ${JSON.stringify(name)}`, options?.capacity, 1, CAPACITY_MAX));
-  return checked;
-}
+type Capacities = readonly (readonly [name: string, capacity: number])[];
+
+const checkFields = (fields: Record<string, CappedOptions>): Capacities =>
+  Object.entries(fields).map(([name, options]) => [
+    name,
+    checkInteger(`capacity of ${JSON.stringify(name)}`, options?.capacity, 1, CAPACITY_MAX),
+  ]);
 
 class CappedStore {
   readonly #fields: readonly Field[];
-  /** Where each of them is in #fields, and its version in a lazy state. */
-  readonly #places: ReadonlyMap<string, number>;
   readonly #getters: ReadonlyMap<string, PropertyDescriptor>;
   readonly #set: Set;
   readonly #get: () => State | undefined;
-  readonly #api: Api;
-  /** No state of it is a lazy one: a set may stay the part that it is, for the store to merge. */
-  readonly #eager: boolean;
   /** The state whose fields are known to be capped. */
   #seen: State | undefined;
 
-  constructor(capacities: ReadonlyMap<string, number>, set: Set, get: () => State | undefined, api: Api) {
-    this.#fields = [...capacities].map(([name, capacity]) => new Field(name, capacity));
-    this.#places = new Map(this.#fields.map(({ name }, at) => [name, at]));
+  constructor(capacities: Capacities, set: Set, get: () => State | undefined) {
+    this.#fields = capacities.map(([name, capacity]) => new Field(name, capacity));
     this.#getters = new Map(this.#fields.map(({ name }, at) => [name, getterOf(name, at)]));
-    this.#eager = this.#fields.every(({ capacity }) => capacity < LAZY_ROWS_MIN);
     this.#set = set;
     this.#get = get;
-    this.#api = api;
   }
 
-  start(create: (set: Set, get: () => State | undefined, api: Api) => State): State {
-    const api = this.#api;
+  start(create: (set: Set, get: () => State | undefined, api: Api) => State, api: Api): State {
     const live = Object.freeze(
       this.#fields.map(({ name }) =>
         Object.freeze({ kind: 'capped', name, owner: 'zustand store', stack: undefined } as const),
@@ -142,35 +134,40 @@ class CappedStore {
     };
     // First of all listeners: what a middleware around this one sets (a rehydration, a jump in time) is capped before
     // any other hears of it.
-    api.subscribe((state) => this.#correct(state));
+    api.subscribe((state) => state === this.#seen || this.#correct(state));
     api.setState = this.#wrap(api.setState);
     return this.#capped(create(this.#wrap(this.#set), this.#get, api));
   }
 
   #wrap(set: Set): Set {
     return (partial, replace, action) => {
-      if (partial instanceof Append) {
-        partial.taken = true;
-        return set(this.#appended(partial), true, action);
-      }
-      if (typeof partial !== 'function') return set(this.#next(this.#get(), partial, replace), true, action);
-      const update = partial as (state: State) => unknown;
-      const merged = this.#eager && !replace;
-      const next = (state: State): unknown => {
-        const result = update(state);
-        if ((state as { [DRAFT]?: unknown } | undefined)?.[DRAFT]) return this.#draft(state, result, replace);
-        if (!merged) return this.#next(state, result, replace);
-        return result === state ? state : this.#capped(result as State, Object(result) === result);
+      if (typeof partial !== 'function')
+        return set(partial instanceof Append ? this.#appended(partial) : this.#next(partial, replace), true, action);
+      const next = (state: State | undefined): unknown => {
+        const result = (partial as (state: State | undefined) => unknown)(state);
+        return (state as { [DRAFT]?: unknown } | undefined)?.[DRAFT]
+          ? this.#draft(state as State, result, replace)
+          : this.#next(result, replace);
       };
-      return set(next, merged ? replace : true, action);
+      return set(next, true, action);
     };
   }
 
   /** The whole state after a set. */
-  #next(state: State | undefined, partial: unknown, replace: boolean | undefined): State {
+  #next(partial: unknown, replace: boolean | undefined): State {
+    // The commonest first, and by itself: a row more in the only field.
+    const field = replace || this.#fields[1] ? undefined : this.#fields[0];
+    const rows = field?.pushed((partial as State | undefined)?.[field.name]);
+    if (!rows) return this.#merged(this.#get(), partial, replace);
+    const next: State = Object.assign({}, this.#get(), partial);
+    next[(field as Field).name] = rows;
+    return (this.#seen = next);
+  }
+
+  #merged(state: State | undefined, partial: unknown, replace: boolean | undefined): State {
     if (Object.is(partial, state)) return state as State;
-    if (Object(partial) !== partial) return this.#capped(partial as State);
-    const versions = replace ? undefined : versionsOf(state);
+    if (replace || Object(partial) !== partial) return this.#capped(partial as State);
+    const versions = versionsOf(state);
     // Rows that nobody has read are not read for a set that leaves them alone.
     if (
       versions &&
@@ -178,28 +175,28 @@ class CappedStore {
       this.#fields.some(({ head }) => !head.items)
     )
       return (this.#seen = Object.assign(lazyState(state as State, this.#getters, versions), partial));
-    return this.#capped((replace ? partial : { ...state, ...(partial as State) }) as State);
+    return this.#capped({ ...state, ...(partial as State) }, !state);
   }
 
-  /** A state with its fields capped, or a part of one that the store merges: itself, unless a field is too long. */
+  /** A state with its fields capped: itself, unless a field is too long. One that is not whole yet may lack some. */
   #capped(state: State, part = false): State {
     // All of them before any is taken.
     for (const field of this.#fields) if (!part || field.name in state) field.check(state?.[field.name]);
     let result = state;
     for (const field of this.#fields) {
       const value = state[field.name] as readonly unknown[] | undefined;
-      if (!value || value === field.head.items) continue;
+      if (!value) continue;
       const kept = field.adopt(value);
       if (kept !== value) result = { ...result, [field.name]: kept };
     }
-    if (!part) this.#seen = result;
-    return result;
+    return (this.#seen = result);
   }
 
-  #appended({ name, rows }: Append): State {
-    const at = this.#places.get(name);
-    if (at === undefined)
-      throw new RingfenceError('not_capped', `${JSON.stringify(name)} is not a capped field of this store`);
+  #appended(command: Append): State {
+    command.taken = true;
+    const { name, rows } = command;
+    const at = this.#fields.findIndex((field) => field.name === name);
+    if (at < 0) throw new RingfenceError('not_capped', `${JSON.stringify(name)} is not a capped field of this store`);
     const state = this.#get();
     if (!state) throw new RingfenceError('not_capped', `append to ${JSON.stringify(name)} before its store was there`);
     if (!rows.length) return state;
@@ -224,41 +221,30 @@ class CappedStore {
   }
 
   /** Within immer's produce, where immer is around this middleware. Its rows are counted once it is done. */
-  #draft(draft: State, result: unknown, replace: boolean | undefined): unknown {
-    if (result === undefined) {
-      for (const field of this.#fields) {
-        const rows = draft[field.name] as unknown[];
-        const over = Array.isArray(rows) ? rows.length - field.capacity : 0;
-        if (over <= 0) continue;
-        rows.splice(0, over);
-        field.trimmed = over;
-      }
-      return undefined;
-    }
-    const next: State = replace ? (result as State) : { ...this.#get(), ...(result as State) };
+  #draft(draft: State, result: unknown, replace: boolean | undefined): State {
+    const whole = result === undefined ? draft : (result as State);
+    const next = whole === draft || replace ? whole : { ...this.#get(), ...whole };
     for (const field of this.#fields) {
       const rows = field.check(next[field.name]);
-      if (rows.length <= field.capacity) continue;
+      const over = rows.length - field.capacity;
+      if (over <= 0) continue;
       next[field.name] = newest(rows, field.capacity);
-      field.trimmed = rows.length - field.capacity;
+      field.trimmed = over;
     }
     return next;
   }
 
   /** Of a state that came past this middleware. */
   #correct(state: State): void {
-    if (state === this.#seen || typeof state !== 'object' || state === null) return;
-    this.#seen = state;
-    let fixed: State | undefined;
-    for (const field of this.#fields) {
-      const value = state[field.name];
-      if (!Array.isArray(value)) ++field.refused;
-      const kept = Array.isArray(value) ? field.adopt(value as unknown[]) : read(field.head);
-      if (kept !== value) fixed = { ...(fixed ?? state), [field.name]: kept };
-    }
-    if (!fixed) return;
-    this.#seen = fixed;
-    this.#set(fixed, true, 'ringfence/cap');
+    if (Object(state) !== state) return;
+    let arrays = state;
+    for (const field of this.#fields)
+      if (!Array.isArray(state[field.name])) {
+        ++field.refused;
+        arrays = { ...arrays, [field.name]: read(field.head) };
+      }
+    const fixed = this.#capped(arrays);
+    if (fixed !== state) this.#set(fixed, true, 'ringfence/cap');
   }
 }
 

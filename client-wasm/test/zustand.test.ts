@@ -15,6 +15,7 @@ interface Chat {
   messages: readonly Message[];
   player: string;
   add: (message: Message) => void;
+  addGot: (message: Message) => void;
   addSliced: (message: Message) => void;
   prepend: (message: Message) => void;
   many: (messages: readonly Message[]) => void;
@@ -28,10 +29,11 @@ const range = (from: number, to: number): number[] => rows(from, to).map(({ n })
 
 const makeStore = (capacity = 5, create = createStore) =>
   create<Chat>()(
-    capped({ messages: { capacity } }, (set) => ({
+    capped({ messages: { capacity } }, (set, get) => ({
       messages: [],
       player: 'ada',
       add: (m) => set((s) => ({ messages: [...s.messages, m] })),
+      addGot: (m) => set({ messages: [...get().messages, m] }),
       addSliced: (m) => set((s) => ({ messages: [...s.messages, m].slice(-capacity) })),
       prepend: (m) => set((s) => ({ messages: [m, ...s.messages] })),
       many: (ms) => append(set, 'messages', ...ms),
@@ -44,7 +46,7 @@ describe.each([
   ['Zustand 5', createStore],
   ['Zustand 4', createStore4 as unknown as typeof createStore],
 ])('capped with %s', (_, create) => {
-  it.each(['add', 'addSliced'] as const)('keeps the cap over spread appends: %s', (how) => {
+  it.each(['add', 'addSliced', 'addGot'] as const)('keeps the cap over spread appends: %s', (how) => {
     const store = makeStore(5, create);
     for (const message of rows(1, 12)) store.getState()[how](message);
     const { messages } = store.getState();
@@ -129,7 +131,7 @@ describe('capped', () => {
         const { messages } = store.getState();
         switch (random(6)) {
           case 0:
-            store.getState().add(one);
+            store.getState()[(['add', 'addSliced', 'addGot'] as const)[random(3)] ?? 'add'](one);
             model.push(one);
             came.push(one);
             break;
@@ -165,6 +167,102 @@ describe('capped', () => {
       expect(appended).toBe(came.length);
       expect(evicted.capacity + evicted.cleared + evicted.replaced).toBe(appended - size);
     }
+  });
+
+  it.each([5, 1000])(
+    'freezes every array that is read, and an update cannot change one in place: cap %i',
+    (capacity) => {
+      const read: (readonly unknown[])[] = [];
+      const store = createStore<Chat & { get: () => Chat }>()(
+        capped({ messages: { capacity } }, (set, get) => ({
+          ...makeStore().getState(),
+          messages: [row(0)],
+          add: (m) => set((s) => (read.push(s.messages), { messages: [...s.messages, m].slice(-capacity) })),
+          get,
+        })),
+      );
+      store.subscribe((state, before) => read.push(state.messages, before.messages, store.getState().messages));
+      for (const message of rows(1, 12)) {
+        store.getState().add(message);
+        read.push(store.getState().get().messages);
+      }
+      expect(read).toHaveLength(60);
+      expect(read.every((each) => Array.isArray(each) && Object.isFrozen(each))).toBe(true);
+      const { messages } = store.getState();
+      const push = (s: Chat) => {
+        (s.messages as Message[]).push(row(13));
+        return { messages: s.messages };
+      };
+      expect(() => store.setState(push)).toThrow(TypeError);
+      expect(store.getState().messages).toBe(messages);
+      expect(store.capped.stats().messages.appended).toBe(13);
+    },
+  );
+
+  it('makes one array a notification: what a selector reads is what was set', () => {
+    const store = makeStore(2);
+    const seen = new Set<unknown>();
+    let told = 0;
+    store.subscribe((state) => {
+      ++told;
+      seen.add(state.messages).add(store.getState().messages);
+    });
+    for (const message of rows(1, 4)) store.getState().addSliced(message);
+    expect([told, seen.size]).toEqual([4, 4]);
+    const { messages } = store.getState();
+    store.setState((s) => s);
+    store.setState((s) => ({ messages: s.messages, player: 'bob' }));
+    expect(store.getState().messages).toBe(messages);
+    expect(store.capped.stats().messages.appended).toBe(4);
+  });
+
+  it.each([5, 1000])('keeps what an append sets besides, and what its update sets itself: cap %i', (capacity) => {
+    const mark = Symbol('mark');
+    const store = makeStore(capacity);
+    for (const message of rows(1, 3)) store.getState().add(message);
+    const set = store.setState as (update: (state: Chat) => object) => void;
+    set((s) => {
+      store.setState({ player: 'bob' });
+      return { messages: [...s.messages, row(4)], [mark]: 1, more: 2 };
+    });
+    expect(numbers(store.getState())).toEqual([1, 2, 3, 4]);
+    expect(store.getState()).toMatchObject({ player: 'bob', [mark]: 1, more: 2 });
+  });
+
+  it('counts no append where equal rows stay', () => {
+    const store = createStore<{ list: readonly number[]; n: number }>()(
+      capped({ list: { capacity: 3 } }, () => ({ list: [7, 7, 7], n: 0 })),
+    );
+    store.setState((s) => ({ ...s, n: 1 }));
+    store.setState({ list: store.getState().list });
+    expect(store.capped.stats().list).toMatchObject({ appended: 3, size: 3, evicted: { capacity: 0 } });
+    store.setState((s) => ({ list: [...s.list, 8] }));
+    expect(store.getState()).toEqual({ list: [7, 7, 8], n: 1 });
+  });
+
+  it('takes fields of one set together: all of them, or none', () => {
+    const store = createStore<{ a: readonly number[]; b: readonly number[]; n: number }>()(
+      capped({ a: { capacity: 3 }, b: { capacity: 300 } }, () => ({ a: [1, 2], b: [1, 2], n: 0 })),
+    );
+    store.setState((s) => ({ a: [...s.a, 3, 4], b: [...s.b, 3] }));
+    expect(() => store.setState((s) => ({ a: [...s.a, 5], b: null as unknown as number[] }))).toThrow(RingfenceError);
+    store.setState((s) => ({ a: [...s.a, 6], n: 1 }));
+    expect(store.getState()).toEqual({ a: [3, 4, 6], b: [1, 2, 3], n: 1 });
+    expect(store.capped.stats()).toMatchObject({
+      a: { appended: 5, evicted: { capacity: 2, replaced: 0 }, highWaterMark: 3 },
+      b: { appended: 3, size: 3, refused: 1 },
+    });
+  });
+
+  it('may set a part before its store is there', () => {
+    const store = createStore<Chat>()(
+      capped({ messages: { capacity: 2 } }, (set) => {
+        set({ player: 'eve' });
+        set(() => ({ messages: rows(1, 3) }));
+        return makeStore().getState();
+      }),
+    );
+    expect(numbers(store.getState())).toEqual([]);
   });
 
   it('shows a lazy field to spreads, JSON and keys, in its place', () => {
@@ -308,6 +406,18 @@ describe('capped among the middlewares', () => {
       appended: 21,
       evicted: { capacity: 16, cleared: 0, replaced: 0 },
     });
+  });
+
+  it('within immer: takes what an update returns, and refuses a field that is no array', () => {
+    const store = createStore<Log>()(
+      immer(capped({ messages: { capacity: 2 } }, () => ({ messages: rows(1, 2), add: () => undefined }))),
+    );
+    store.setState((s) => ({ messages: [...s.messages, row(3)] }));
+    expect(numbers(store.getState())).toEqual([2, 3]);
+    expect(Object.isFrozen(store.getState().messages)).toBe(true);
+    expect(() => store.setState((s) => void ((s as { messages: unknown }).messages = null))).toThrow(RingfenceError);
+    expect(numbers(store.getState())).toEqual([2, 3]);
+    expect(store.capped.stats().messages).toMatchObject({ appended: 3, evicted: { capacity: 1 }, refused: 1 });
   });
 
   it('around immer: the same', () => {

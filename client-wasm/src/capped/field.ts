@@ -48,6 +48,8 @@ export class Field {
     const before = read(this.head);
     if (next === before) return next;
     const { trimmed } = this;
+    const pushed = trimmed ? undefined : this.pushed(next);
+    if (pushed) return pushed;
     this.trimmed = 0;
     const over = Math.max(0, next.length - this.capacity);
     let prepended = false;
@@ -64,6 +66,22 @@ export class Field {
     }
     const kept = !over ? next : prepended ? [...next].slice(0, this.capacity) : newest(next, this.capacity);
     this.#became(versionOf(Object.freeze(kept)));
+    return kept;
+  }
+
+  /** What adopt() makes of the commonest change, a row more at the end, judged by both ends; undefined of any other. */
+  pushed(next: unknown): readonly unknown[] | undefined {
+    const before = this.head.items;
+    if (!before || next === before || !Array.isArray(next)) return undefined;
+    const had = before.length;
+    const left = had + 1 - next.length; // 1 where the store's own slice(-n) took the oldest
+    if ((left !== 1 && left !== 0) || had < 2 || before[left] !== next[0] || before[had - 1] !== next[had - 1 - left])
+      return undefined;
+    const over = next.length > this.capacity;
+    ++this.#appended;
+    this.#evicted.capacity += over ? 1 : left;
+    const kept = Object.freeze(over ? newest(next, this.capacity) : next);
+    this.#became(versionOf(kept));
     return kept;
   }
 

@@ -40,10 +40,11 @@ export function getterOf(name: string, at: number): PropertyDescriptor {
       enumerable: true,
       configurable: true,
       get(this: object) {
-        let owner: object | null = this;
-        while (owner && !Stamp.of(owner)) owner = Object.getPrototypeOf(owner) as object | null;
-        const version = owner ? Stamp.of(owner)?.[at] : undefined;
-        return version && read(version);
+        for (let owner: object | null = this; owner; owner = Object.getPrototypeOf(owner) as object | null) {
+          const version = Stamp.of(owner)?.[at];
+          if (version) return read(version);
+        }
+        return undefined;
       },
     };
     named.set(name, descriptor);

@@ -21,13 +21,12 @@ export function versionOf(items: readonly unknown[]): Version {
 }
 
 export function read(version: Version): readonly unknown[] {
-  version.items ??= Object.freeze((version.buffer ?? []).slice(version.start, version.end));
-  return version.items;
+  return (version.items ??= Object.freeze((version.buffer ?? []).slice(version.start, version.end)));
 }
 
-/** The newest `count` rows, 1 at the least. A frozen array's own slice() is slow in V8: a spread is not. */
+/** The newest `count` rows, 1 at the least. A frozen array's own slice() is slow in V8: a spread of it is not. */
 export function newest(items: readonly unknown[], count: number): unknown[] {
-  return [...items].slice(-count);
+  return (Object.isFrozen(items) ? [...items] : items).slice(-count);
 }
 
 /** The version after `rows` came; the older one keeps what it shows. */
