@@ -1,8 +1,6 @@
 #include "bus/core_relay.h"
 
 #include <algorithm>
-#include <cstring>
-#include <span>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -10,6 +8,7 @@
 #include <ringfence/bytes.h>
 #include <ringfence/record.h>
 
+#include "bus/bus_record.h"
 #include "bus/subjects.h"
 #include "realtime/hub.h"
 
@@ -17,7 +16,8 @@ namespace ringfence {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr std::size_t kHeadBytes = 16;  // epoch of the channel there, count of the record
+constexpr std::size_t kHeadBytes = 16;           // epoch of the channel there, count of the record
+constexpr std::uint64_t kLostMax = kSeqMax / 2;  // of a channel, since its start: half of the numbers stay for records
 constexpr std::string_view kWho = "core relay";
 
 }  // namespace
@@ -70,8 +70,8 @@ void CoreRelay::sweep(std::int64_t now_ms) {
 
 CoreRelayStats CoreRelay::stats() const noexcept {
   const Counters& c = counters_;
-  return {c.followed.load(kRelaxed), c.sent.load(kRelaxed), c.not_sent.load(kRelaxed),
-          c.received.load(kRelaxed), c.lost.load(kRelaxed), c.duplicates.load(kRelaxed)};
+  return {c.followed.load(kRelaxed), c.sent.load(kRelaxed),       c.not_sent.load(kRelaxed), c.received.load(kRelaxed),
+          c.lost.load(kRelaxed),     c.duplicates.load(kRelaxed), c.bad.load(kRelaxed)};
 }
 
 std::vector<BusCount> CoreRelay::counts() const {
@@ -80,7 +80,8 @@ std::vector<BusCount> CoreRelay::counts() const {
           {"bus_not_sent", "Records that could not be, and are lost to them.", now.not_sent},
           {"bus_received", "Records of other servers.", now.received},
           {"bus_lost", "Records of other servers that were lost on the way, as their counts say.", now.lost},
-          {"bus_duplicates", "Records that came twice and were skipped.", now.duplicates}};
+          {"bus_duplicates", "Records that came twice and were skipped.", now.duplicates},
+          {"bus_bad", "Messages that no server can have sent, and were skipped.", now.bad}};
 }
 
 // --- The service's thread
@@ -124,18 +125,23 @@ void CoreRelay::unfollow(const std::string& name) {
 
 void CoreRelay::on_message(Follower& follower, const NatsMessage& message) {
   const std::string_view data = message.data();
-  if (data.size() < kHeadBytes) return;
-  const auto bytes = std::as_bytes(std::span(data.data(), data.size()));
-  if (!check_record(bytes.subspan(kHeadBytes))) return;  // not one of us
-  const RecordView record = view_record(bytes.data() + kHeadBytes);
-  const std::uint64_t epoch = load<std::uint64_t>(bytes.data());
-  const std::uint64_t count = load<std::uint64_t>(bytes.data() + 8);
+  const auto record = data.size() < kHeadBytes ? std::nullopt : read_bus_record(data.substr(kHeadBytes));
+  const auto bad = [this] { counters_.bad.fetch_add(1, kRelaxed); };
+  if (!record) return bad();  // not one of us
+  const auto* const head = reinterpret_cast<const std::byte*>(data.data());
+  const std::uint64_t epoch = load<std::uint64_t>(head);
+  const std::uint64_t count = load<std::uint64_t>(head + 8);
+  if (count == 0) return bad();
   Channel& channel = *follower.channel;
+  std::uint64_t last_seq = 0;
   {
     const std::lock_guard lock(channel.mutex);
     if (channel.forgotten || epoch == channel.epoch_number()) return;  // our own came back
+    last_seq = channel.history.last_seq();
   }
   Origin& origin = origin_of(follower, epoch, count);
+  // More than a channel can have numbers for was never published.
+  if (count > origin.count && count - origin.count > kLostMax - std::min(kLostMax, last_seq)) return bad();
   if (count <= origin.count) {
     counters_.duplicates.fetch_add(1, kRelaxed);
     return;
@@ -143,7 +149,7 @@ void CoreRelay::on_message(Follower& follower, const NatsMessage& message) {
   std::uint64_t lost = count - origin.count - 1;
   origin.count = count;
   if (lost > 0) hub_.lose(channel, lost);
-  const auto appended = hub_.append_at(channel, 0, record.time_us, record.type, record.payload);
+  const auto appended = hub_.append_at(channel, 0, record->time_us, record->type, record->payload);
   if (appended.ok()) {
     counters_.received.fetch_add(1, kRelaxed);
   } else if (appended.error() != Error::no_such_channel) {

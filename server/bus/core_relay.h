@@ -34,6 +34,7 @@ struct CoreRelayStats {
   std::uint64_t received = 0;    // appended
   std::uint64_t lost = 0;        // of others' records, as their counts say
   std::uint64_t duplicates = 0;  // came again, and were skipped
+  std::uint64_t bad = 0;         // no server can have sent it: skipped
 };
 
 class CoreRelay final : public Bus, public std::enable_shared_from_this<CoreRelay> {
@@ -91,7 +92,7 @@ class CoreRelay final : public Bus, public std::enable_shared_from_this<CoreRela
   std::unordered_map<std::string, ChannelPtr> refused_;  // by NatsService: --nats-subscriptions
   std::atomic<bool> sweeping_{false};
   struct Counters {
-    std::atomic<std::uint64_t> followed{0}, sent{0}, not_sent{0}, received{0}, lost{0}, duplicates{0};
+    std::atomic<std::uint64_t> followed{0}, sent{0}, not_sent{0}, received{0}, lost{0}, duplicates{0}, bad{0};
   } counters_;
 };
 

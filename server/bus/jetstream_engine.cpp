@@ -1,7 +1,6 @@
 #include "bus/jetstream_engine.h"
 
 #include <charconv>
-#include <span>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -9,6 +8,7 @@
 
 #include <ringfence/record.h>
 
+#include "bus/bus_record.h"
 #include "bus/jetstream_config.h"
 #include "bus/subjects.h"
 #include "log.h"
@@ -35,10 +35,9 @@ std::optional<std::uint64_t> number_of(std::optional<std::string_view> text) {
 
 // What was published, or nothing: then it was not one of us.
 std::optional<BusRecord> record_of(std::string_view data) {
-  const auto bytes = std::as_bytes(std::span(data.data(), data.size()));
-  if (!check_record(bytes)) return std::nullopt;
-  const RecordView record = view_record(bytes.data());
-  return BusRecord{0, 0, record.time_us, record.type, record.payload};
+  const auto record = read_bus_record(data);
+  if (!record) return std::nullopt;
+  return BusRecord{0, 0, record->time_us, record->type, record->payload};
 }
 
 }  // namespace
@@ -244,7 +243,8 @@ void JetStreamEngine::on_message(const std::string& channel, NatsMessage& messag
   const auto seq = number_of(message.header("Nats-Sequence"));
   const auto prev = number_of(message.header("Nats-Last-Sequence"));
   auto record = record_of(message.data());
-  if (!seq || !prev || *seq == 0 || *seq > kSeqMax || !record) {
+  if (!seq || !prev || *seq > kSeqMax || *prev >= *seq || !record) {
+    bad_.fetch_add(1, std::memory_order_relaxed);
     logger("bus")->debug("{}: a message that is no record was skipped", message.subject());
     return;
   }
@@ -298,7 +298,9 @@ void JetStreamEngine::take(const QuestionPtr& question, const NatsAnswer& answer
 
 std::vector<BusCount> JetStreamEngine::counts() const {
   return {{"bus_asked_again", "Questions to the stream that were not answered for a while and sent again.",
-           asked_again_.load(std::memory_order_relaxed)}};
+           asked_again_.load(std::memory_order_relaxed)},
+          {"bus_bad", "Messages that the stream cannot have sent, or that are no records, and were skipped.",
+           bad_.load(std::memory_order_relaxed)}};
 }
 
 Result<void> JetStreamEngine::next(std::string_view channel, std::uint64_t from, Next answered) {
@@ -314,7 +316,8 @@ Result<void> JetStreamEngine::next(std::string_view channel, std::uint64_t from,
           return answered(Error::broker_refused);
         }
         const auto seq = number_of(message.header("Nats-Sequence"));
-        if (!seq) return answered(Error::broker_refused);
+        // Beyond all numbers: until the next look at the stream says so.
+        if (!seq || *seq == 0 || *seq > kSeqMax) return answered(Error::broker_refused);
         auto record = record_of(message.data());
         if (!record) {  // not one of ours: behind it
           const auto engine = self.lock();
@@ -334,7 +337,8 @@ Result<void> JetStreamEngine::look(std::string_view channel, Looked answered) {
                if (!answer.result) return answered(answer.result.error());
                const auto info = Json::parse(answer.message->data(), nullptr, false);
                const auto view = stream_view(info, subject);
-               if (!view) return answered(Error::broker_refused);
+               if (!view || view->first_seq > kSeqMax || view->last_seq > kSeqMax)
+                 return answered(Error::broker_refused);
                answered(*view);
              });
 }

@@ -115,7 +115,7 @@ class JetStreamEngine final : public BusEngine, public std::enable_shared_from_t
   unsigned overlaps_ = 0;           // in a row, as it was to be made
   bool refuses_ = false;            // what is published
   std::atomic<bool> wrong_{false};  // the stream
-  std::atomic<std::uint64_t> asked_again_{0};
+  std::atomic<std::uint64_t> asked_again_{0}, bad_{0};
   mutable std::mutex mutex_;
   // Under it:
   EngineUse use_;

@@ -42,12 +42,19 @@ NatsAck read_ack(const NatsAnswer& answer) {
   if (!answer.result.ok()) return {answer.result.error(), false, 0, answer.text};
   const auto body = nlohmann::json::parse(answer.message->data(), nullptr, false);
   if (body.is_object() && body.contains("error") && body["error"].is_object()) {
-    const auto& error = body["error"];
-    return {Error::broker_refused, false, error.value("err_code", 0), error.value("description", std::string())};
+    const auto code = body["error"].find("err_code"), text = body["error"].find("description");
+    const bool coded = code != body["error"].end() && code->is_number_integer();
+    const bool told = text != body["error"].end() && text->is_string();
+    return {Error::broker_refused, false, coded ? code->get<int>() : 0,
+            told ? text->get<std::string>() : std::string()};
   }
   if (!body.is_object() || !body.contains("seq") || !body["seq"].is_number_unsigned())
     return {Error::broker_refused, false, 0, "the answer is not JetStream's"};
-  return {body["seq"].get<std::uint64_t>(), body.value("duplicate", false), 0, {}};
+  const auto duplicate = body.find("duplicate");
+  return {body["seq"].get<std::uint64_t>(),
+          duplicate != body.end() && duplicate->is_boolean() && duplicate->get<bool>(),
+          0,
+          {}};
 }
 
 }  // namespace

@@ -1,9 +1,30 @@
 // Core mode: several servers and a broker, as processes do it; the servers in this one.
+#include <limits>
+
+#include <ringfence/bytes.h>
+#include <ringfence/record.h>
+
+#include "bus/bus.h"
+#include "realtime/clock.h"
 #include "support/catch.h"
 #include "support/cluster.h"
 
 using namespace ringfence;
 using namespace ringfence::test;
+
+namespace {
+
+// As another server sends a record of "room".
+NatsOutgoing relayed(std::uint64_t count, std::int64_t time_us, std::string_view type, std::string_view data) {
+  std::string message(16 + record_stride_bytes(type.size(), data.size()), '\0');
+  auto* const out = reinterpret_cast<std::byte*>(message.data());
+  store<std::uint64_t>(out, 7);
+  store<std::uint64_t>(out + 8, count);
+  encode_record(out + 16, 1, time_us, type, data);
+  return {.subject = "ringfence.core.room", .data = message};
+}
+
+}  // namespace
 
 TEST_CASE("Core mode: what is published on one server comes to the readers of all, once and in order", "[cluster]") {
   NatsBroker broker;
@@ -121,4 +142,30 @@ TEST_CASE("Core mode leaves no subscription at the broker of 10,000 channels joi
   ClusterServer a(broker, "core", many_channels);
   REQUIRE(a.eventually_nats(NatsState::connected));
   join_and_leave(broker, a, "ringfence.core.");
+}
+
+TEST_CASE("Core mode: what a server cannot have sent is skipped and counted", "[cluster]") {
+  NatsBroker broker;
+  ClusterServer a(broker, "core");
+  WsClient reader(a.server.port());
+  reader.subscribe("room");
+  REQUIRE(subscribed(broker, "ringfence.core.room", 1));
+  Outsider other(broker);
+  const auto send = [&](std::uint64_t count, std::int64_t time_us, std::string_view type, std::string_view data) {
+    other.publish(relayed(count, time_us, type, data));
+  };
+  constexpr auto kLast = std::numeric_limits<std::uint64_t>::max();
+  const std::int64_t now_us = wall_us();
+  send(1, now_us, "t", "1");
+  send(kLast, now_us, "t", "2");        // as many lost as there are no numbers for
+  send(kSeqMax - 1, now_us, "t", "3");  // nearly
+  send(2, std::numeric_limits<std::int64_t>::min(), "t", "4");
+  send(2, std::numeric_limits<std::int64_t>::max(), "t", "5");
+  send(2, now_us, "a\nb", "6");
+  other.publish({.subject = "ringfence.core.room", .data = "short"});
+  send(2, now_us, "t", "7");
+  CHECK(reader.events(2)[1].data == "7");
+  CHECK(a.publish("room", "8") == 3);
+  CHECK(reader.events(1)[0].prev_seq == 2);
+  CHECK(a.server.hub().bus()->counts().back().value == 6);
 }

@@ -1,7 +1,11 @@
 // A stream that is made, purged, bounded, changed or taken away under the servers that stand on it.
+#include <limits>
 #include <memory>
 #include <thread>
 
+#include <ringfence/record.h>
+
+#include "bus/bus.h"
 #include "support/catch.h"
 #include "support/cluster.h"
 
@@ -220,4 +224,62 @@ TEST_CASE("JetStream: a broker without it is told in one line", "[cluster]") {
   ClusterServer a(broker, "jetstream");
   REQUIRE(a.eventually_nats(NatsState::degraded));
   CHECK(a.server.nats()->reason().find("--nats-mode core") != std::string::npos);
+}
+
+TEST_CASE("JetStream: what the stream cannot have sent is skipped and counted", "[cluster]") {
+  JetStreamBroker broker;
+  ClusterServer a(broker, "jetstream");
+  WsClient reader(a.server.port());
+  reader.subscribe("room");
+  a.publish("room", "1");
+  reader.events(1);
+  Outsider other(broker);
+  const auto record = [](std::int64_t time_us, std::string_view type) {
+    std::string data(record_stride_bytes(type.size(), 1), '\0');
+    encode_record(reinterpret_cast<std::byte*>(data.data()), 1, time_us, type, "0");
+    return data;
+  };
+  const auto send = [&](const std::string& data, NatsHeaders headers) {
+    other.publish({.subject = "ringfence.stream.out.room", .data = data, .headers = std::move(headers)});
+  };
+  const std::string good = record(1, "t");
+  send(good, {});
+  send(good, {{"Nats-Sequence", "2"}});
+  send(good, {{"Nats-Sequence", "x"}, {"Nats-Last-Sequence", "1"}});
+  send(good, {{"Nats-Sequence", "99999999999999999999"}, {"Nats-Last-Sequence", "1"}});
+  send(good, {{"Nats-Sequence", "9007199254740992"}, {"Nats-Last-Sequence", "1"}});
+  send(good, {{"Nats-Sequence", "5"}, {"Nats-Last-Sequence", "18446744073709551615"}});
+  send(good, {{"Nats-Sequence", "5"}, {"Nats-Last-Sequence", "5"}});
+  const NatsHeaders next{{"Nats-Sequence", "2"}, {"Nats-Last-Sequence", "1"}};
+  send(record(std::numeric_limits<std::int64_t>::min(), "t"), next);
+  send(record(1, "a\nb"), next);
+  send(good.substr(0, 20), next);
+  CHECK(eventually([&] { return a.server.hub().bus()->counts().back().value == 10; }));
+  a.publish("room", "2");
+  const auto event = reader.events(1)[0];
+  CHECK(event.data == "2");
+  CHECK(event.prev_seq == 1);
+}
+
+TEST_CASE("JetStream: a stream whose numbers were put beyond all that can be given is told, and nobody dies of it",
+          "[cluster]") {
+  JetStreamBroker broker;
+  ClusterServer a(broker, "jetstream", [](Options& options) {
+    options.nats.heartbeat_ms = 50;
+    options.nats.ready_ms = 500;
+  });
+  WsClient reader(a.server.port());
+  reader.subscribe("room");
+  a.publish("room", "1");
+  reader.events(1);
+  REQUIRE(Outsider(broker).ask("STREAM.PURGE.ringfence", {{"seq", kSeqMax + 10}})["success"] == true);
+  (void)a.server.publish("room", "t", "2");
+  (void)a.server.publish("new", "t", "2");
+  WsClient late(a.server.port());
+  late.send_op({{"op", "subscribe"}, {"channel", "new"}});
+  late.send_op({{"op", "ping"}});
+  for (std::string op; op != "pong";) op = late.op();
+  CHECK(a.eventually([&](const HubStats&) {
+    return a.server.nats()->reason().find("used up half of its numbers") != std::string::npos;
+  }));
 }

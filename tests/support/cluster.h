@@ -166,6 +166,9 @@ class Outsider {
     if (!asked.ok()) throw std::runtime_error("JetStream could not be asked");
     return answered.get_future().get();
   }
+  void publish(NatsOutgoing message) {
+    if (!nats_.publish(std::move(message)).ok()) throw std::runtime_error("not published");
+  }
 
  private:
   static NatsOptions options(const NatsBroker& broker) {
