@@ -15,6 +15,7 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::uint64_t kEpochs = 4'738'381'338'321'616'896;  // 36^12
+constexpr std::int64_t kClockAheadMax_us = 60'000'000;  // of another server's: beyond it, records get our time and that
 
 std::uint64_t scatter(std::uint64_t x) noexcept {  // splitmix64's finaliser: a bijection
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
@@ -173,6 +174,8 @@ Result<std::uint64_t> Hub::append(Channel& channel, std::string_view type, std::
 
 Result<std::uint64_t> Hub::append_at(Channel& channel, std::uint64_t seq, std::int64_t time_us, std::string_view type,
                                      std::string_view payload) {
+  // A history counts ages from its last record: one of a server whose clock is far ahead would end all before it.
+  time_us = std::min(time_us, wall_us() + kClockAheadMax_us);
   return append_with(channel, type, payload.size(), [&] {
     const auto appended = seq == 0 ? channel.history.append(time_us, type, payload)
                                    : channel.history.append_at(seq, time_us, type, payload);

@@ -169,3 +169,18 @@ TEST_CASE("Core mode: what a server cannot have sent is skipped and counted", "[
   CHECK(reader.events(1)[0].prev_seq == 2);
   CHECK(a.server.hub().bus()->counts().back().value == 6);
 }
+
+TEST_CASE("Core mode: a server whose clock is far ahead does not age what the others have", "[cluster]") {
+  NatsBroker broker;
+  ClusterServer a(broker, "core");
+  WsClient reader(a.server.port());
+  reader.subscribe("room");
+  REQUIRE(subscribed(broker, "ringfence.core.room", 1));
+  a.publish("room", "1");
+  Outsider other(broker);
+  other.publish(relayed(1, wall_us() + std::int64_t{365} * 86'400 * 1'000'000, "t", "2"));
+  CHECK(reader.events(2)[1].data == "2");
+  WsClient late(a.server.port());
+  CHECK(late.subscribe("room", {{"last", 10}})["first"] == 1);
+  CHECK(late.events(2)[0].data == "1");
+}
