@@ -261,7 +261,10 @@ void Presence::leave(PresenceRoom& its_room, const PresenceWho& who, PresenceEnd
     const auto found = room->by_key.find(key);
     INVARIANT(found != room->by_key.end());
     PresenceMember& member = *found->second;
-    INVARIANT(std::erase(member.connections, joiner_of(who)) == 1);
+    // One of them: a server that has joined twice leaves twice.
+    const auto joiner = std::find(member.connections.begin(), member.connections.end(), joiner_of(who));
+    INVARIANT(joiner != member.connections.end());
+    member.connections.erase(joiner);
     if (who.server == 0 && none_here(member)) tell_gone(stripe, member, end);
     // It may have said that where it has gone from, and not all have heard it there.
     if (who.server != 0 && member.own_hook.is_linked() && member.adopted) tell_here(stripe, member);

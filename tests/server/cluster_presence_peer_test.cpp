@@ -476,3 +476,21 @@ TEST_CASE("ClusterPresence: whatever is lost between servers, in the end all kno
     CHECK(one->cluster.stats().bad == 0);
   }
 }
+
+TEST_CASE("ClusterPresence lets a member go who was told of in two parts, each time once", "[cluster_presence]") {
+  NatsBroker broker;
+  Node node(broker);
+  Peer peer(broker);
+  peer.say({{"counts", {0, 0}}});
+  for (const int part : {0, 1})
+    peer.say({{"part", part}, {"count", 1}, {"channel", "room"}, {"user", "ann"}, {"since", 1}});
+  REQUIRE(test::eventually([&] { return node.cluster.stats().members == 2; }));
+  CHECK(node.members("room") == Members{{"ann", nullptr}});
+  peer.say({{"part", 1}, {"count", 2}, {"channel", "room"}, {"user", "ann"}, {"gone", "left"}});
+  REQUIRE(test::eventually([&] { return node.cluster.stats().members == 1; }));
+  CHECK(node.members("room") == Members{{"ann", nullptr}});
+  peer.say({{"leaving", true}});
+  REQUIRE(test::eventually([&] { return node.cluster.stats().members == 0; }));
+  node.presence.sweep(steady_ms() + node.limits.grace_ms + 1);
+  CHECK(node.presence.stats().joins == 0);
+}
