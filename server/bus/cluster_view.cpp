@@ -2,13 +2,16 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <future>
+#include <limits>
 #include <random>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <nlohmann/json.hpp>
 
+#include "auth/identity.h"
 #include "events/event_bus.h"
 #include "realtime/clock.h"
 #include "realtime/connection_manager.h"
@@ -120,7 +123,7 @@ void ClusterView::tell(bool leaving) {
 
 void ClusterView::on_node(NatsMessage& message) {
   const std::string name(message.subject().substr(node_subject_.size()));
-  if (name.size() > 64) return;
+  if (name.size() > 64 || !valid_name(name)) return;
   const Json body = Json::parse(message.data(), nullptr, false);
   if (!body.is_object()) return;
   if (name == name_) {
@@ -228,7 +231,8 @@ void ClusterView::on_ask(NatsMessage& message) {
     // Of two at the same microsecond, that of the server whose name, or else life, comes later stays.
     const std::string from = text(body, "node");
     const bool later = name_ != from ? name_ < from : run_ < run;
-    const std::int64_t before_us = at->get<std::int64_t>() + (later ? 1 : 0);
+    const std::int64_t at_us = std::min(at->get<std::int64_t>(), std::numeric_limits<std::int64_t>::max() - 1);
+    const std::int64_t before_us = at_us + (later ? 1 : 0);
     connections_.replace_sessions(user, session, before_us);
   }
 }

@@ -1,6 +1,9 @@
 // Servers that share a broker, as each other sees them.
 #include "bus/cluster_view.h"
 
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+
 #include "support/catch.h"
 #include "support/http_client.h"
 #include "support/nats.h"
@@ -146,4 +149,27 @@ TEST_CASE("ClusterView: a new session replaces the user's others on every server
   second.subscribe("a");
   other.subscribe("a");
   CHECK(one.server.connections().stats().replaced == 1);
+}
+
+TEST_CASE("ClusterView takes what others say only as far as it can be", "[cluster_view]") {
+  NatsBroker broker;
+  TestServer one(node(broker.url(), "one"));
+  Nats other(broker.url());
+  WsClient ann(one.server.port(), "ringfence.v1.json", "?user=ann&session=s1");
+  // What NatsService would not send.
+  boost::asio::io_context io;
+  boost::asio::ip::tcp::socket raw(io);
+  raw.connect({boost::asio::ip::address_v4::loopback(), broker.port()});
+  std::string said = "CONNECT {\"verbose\":false}\r\n";
+  for (const char* name : {"\xff", "a\x01", "two"})
+    said.append("PUB ringfence.node.").append(name).append(" 11\r\n{\"run\":\"r\"}\r\n");
+  boost::asio::write(raw, boost::asio::buffer(said));
+  REQUIRE(eventually([&] { return info(one).contains("nodes") && names(one) == "one two"; }));
+  // The latest there can be, and one later for a server whose name comes behind.
+  REQUIRE(other
+              ->publish({.subject = "ringfence.ask",
+                         .data = R"({"op":"session","run":"r","node":"two","user":"ann","session":"s2",)"
+                                 R"("established_us":9223372036854775807})"})
+              .ok());
+  CHECK(ann.expect("closing")["reason"] == "session_replaced");
 }
