@@ -171,6 +171,7 @@ class StreamBridge final : public Bus, public BusEngine::Sink, public std::enabl
   Table followers_;
   std::deque<std::string> queue_;  // of fillings
   unsigned filling_ = 0;
+  bool starting_ = false;  // those of the queue
   std::uint64_t fills_begun_ = 0;
   bool connected_ = false;
   std::uint64_t stream_epoch_ = 0;

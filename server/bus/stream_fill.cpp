@@ -33,7 +33,9 @@ void StreamBridge::begin_fill(Follower& follower) {
   ask(follower);
 }
 
+// One that cannot even ask ends at once, and comes back to here: the loop goes on with the next, so that the stack does not.
 void StreamBridge::start_queued() {
+  if (std::exchange(starting_, true)) return;
   while (filling_ < kFillsMax && !queue_.empty()) {
     const std::string name = std::move(queue_.front());
     queue_.pop_front();
@@ -42,6 +44,7 @@ void StreamBridge::start_queued() {
     found->second->fill = Fill::none;
     begin_fill(*found->second);
   }
+  starting_ = false;
 }
 
 // An answer is of use only while this filling runs.

@@ -228,3 +228,23 @@ TEST_CASE_METHOD(FollowedRoom, "StreamBridge is not alarmed by what overtakes th
   CHECK(node.payloads("room") == Texts{"1", "2", "3"});
   CHECK_FALSE(node.channel("room")->history.holes_behind(0));
 }
+
+TEST_CASE("StreamBridge gives up a long line of fillings whose questions are refused, and comes back to them",
+          "[stream_bridge]") {
+  constexpr unsigned kChannels = 1'000;
+  FakeEngine engine;
+  BridgeNode node(engine, [](Limits& limits) { limits.channels_max = kChannels; });
+  node.connect();
+  for (unsigned i = 0; i < kChannels; ++i) node.want(numbered("c", i));
+  engine.store(numbered("c", kChannels - 1), "1");
+  engine.run(false);
+  CHECK(engine.waiting() == StreamBridge::kFillsMax);
+  engine.refuse_questions = true;  // as where too many publishes wait for an answer
+  engine.run();
+  CHECK(node.bridge->stats().fills == kChannels);
+  CHECK(engine.refused_stack_bytes() < 4096);
+  engine.refuse_questions = false;
+  node.bridge->sweep(steady_ms() + 1'000);
+  engine.run();
+  CHECK(node.payloads(numbered("c", kChannels - 1)) == Texts{"1"});
+}

@@ -96,6 +96,11 @@ class FakeEngine final : public BusEngine {
     last_seq_ = seq;
   }
   bool fail_answers = false;
+  bool refuse_questions = false;
+  // How far the stack went from one that was refused to another.
+  std::size_t refused_stack_bytes() const {
+    return refused_at_.empty() ? 0 : *refused_at_.rbegin() - *refused_at_.begin();
+  }
   // All work, deliveries and answers, until there is none; answers may be held back to let deliveries overtake them.
   void run(bool answers = true) {
     for (;;) {
@@ -142,6 +147,10 @@ class FakeEngine final : public BusEngine {
   void unfollow(std::string_view channel) override { followed_.erase(std::string(channel)); }
   Result<void> next(std::string_view channel, std::uint64_t from, Next answered) override {
     if (!connected_) return Error::broker_unavailable;
+    if (refuse_questions) {
+      refused_at_.insert(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)));
+      return Error::overloaded;
+    }
     answers_.push_back([this, name = std::string(channel), from, answered = std::move(answered)] {
       if (fail_answers) return answered(Error::broker_timeout);
       for (const Stored& one : stream_)
@@ -182,6 +191,7 @@ class FakeEngine final : public BusEngine {
   std::uint64_t gone_through_ = 0;
   std::vector<Stored> stream_;
   std::set<std::string> followed_;
+  std::set<std::uintptr_t> refused_at_;
   std::deque<std::function<void()>> work_, answers_;
   std::deque<std::pair<Stored, std::uint64_t>> deliveries_, late_;
 };
