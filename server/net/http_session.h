@@ -42,7 +42,7 @@ class HttpSession final : public ShardSession,
   void pump() override {}  // has no cursors
   void sweep(std::int64_t now_ms) override;
   void shut_down(std::uint32_t retry_after_ms, std::int64_t drain_until_ms) override;
-  void close(const CloseReason&) override { end(); }
+  void close(const CloseReason&) override {}  // is for who reads a channel
   void abandon() override;
 
  private:

@@ -159,8 +159,6 @@ void Hub::set_stream_epoch(std::uint64_t epoch) {
 }
 
 void Hub::begin_stream_epoch(std::uint64_t epoch) {
-  // First those who read: their places are in the histories that end here.
-  if (on_epoch_) on_epoch_();
   stream_epoch_ = epoch;
   for (Stripe& stripe : stripes_) {
     const std::shared_lock lock(stripe.mutex);
@@ -171,6 +169,9 @@ void Hub::begin_stream_epoch(std::uint64_t epoch) {
       channel->behind = true;
     }
   }
+  // Whose places are in the histories that have ended. Not before: who began to read meanwhile would be missed. Until then
+  // they find nothing, as it is this thread that fills them.
+  if (on_epoch_) on_epoch_();
 }
 
 }  // namespace ringfence

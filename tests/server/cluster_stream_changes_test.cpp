@@ -83,11 +83,14 @@ TEST_CASE_METHOD(ReadRoom, "JetStream: a stream whose bounds shrink under us is 
 TEST_CASE_METHOD(ReadRoom, "JetStream: a stream that is made anew begins another epoch", "[cluster]") {
   a.publish("room", "1");
   reader.events(1);
+  HttpClient back_end(a.server.port());
+  REQUIRE(back_end.get("/v1/health").result_int() == 200);
   REQUIRE(Outsider(broker).ask("STREAM.DELETE.ringfence")["success"] == true);
   broker.kill();  // so that the server looks again
   broker.start();
   CHECK(reader.expect("closing")["reason"] == "stream_replaced");
   CHECK(reader.read_close() == 1012);
+  CHECK(back_end.get("/v1/health").result_int() == 200);  // reads no channel, so it is left alone
   REQUIRE(a.eventually_nats(NatsState::connected));
   WsClient again(a.server.port());
   const Json resumed = again.subscribe("room", {{"after", after(told["epoch"], 1)}});

@@ -248,3 +248,26 @@ TEST_CASE("StreamBridge gives up a long line of fillings whose questions are ref
   engine.run();
   CHECK(node.payloads(numbered("c", kChannels - 1)) == Texts{"1"});
 }
+
+TEST_CASE("StreamBridge tells who reads of another epoch once no channel is in the old one", "[stream_bridge]") {
+  FakeEngine engine;
+  BridgeNode node(engine);
+  node.connect();
+  for (unsigned i = 0; i < 100; ++i) node.want(numbered("c", i));
+  engine.run();
+  unsigned in_old_epoch = 0;
+  bool told = false;
+  node.hub.on_stream_epoch([&] {
+    told = true;
+    for (unsigned i = 0; i < 100; ++i) {
+      const ChannelPtr channel = node.channel(numbered("c", i));
+      in_old_epoch += channel->epoch() == "25" || !channel->behind ? 1 : 0;
+    }
+  });
+  engine.disconnect();
+  engine.run();
+  engine.make_anew();
+  node.connect();
+  CHECK(told);
+  CHECK(in_old_epoch == 0);  // a session that begins by then would stay there
+}
