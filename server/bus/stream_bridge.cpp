@@ -12,6 +12,11 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
+bool forgotten(Channel& channel) {
+  const std::lock_guard lock(channel.mutex);
+  return channel.forgotten;
+}
+
 }  // namespace
 
 std::shared_ptr<StreamBridge> StreamBridge::create(Hub& hub, Ledger& ledger, BusEngine& engine,
@@ -69,6 +74,8 @@ void StreamBridge::wanted(const ChannelPtr& channel) {
 void StreamBridge::when_ready(const ChannelPtr& channel, std::uint64_t seq, Ready ready) {
   post([channel, seq, ready = std::move(ready),
         until_ms = steady_ms() + settings_.ready_ms](StreamBridge& bridge) mutable {
+    // Its name may have another channel by now, which is read: they look again, and find that.
+    if (forgotten(*channel)) return bridge.answer(ready, {});
     Follower* const follower = bridge.follow(channel);
     if (!follower) return bridge.answer(ready, Error::overloaded);
     if (follower->live && bridge.last_seq(*follower) >= seq) return bridge.answer(ready, {});

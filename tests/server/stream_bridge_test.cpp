@@ -1,4 +1,6 @@
 // StreamBridge: many servers hold the same records: publishing, following, waiting, epochs. The engine is a fake.
+#include <thread>
+
 #include "support/bridge_node.h"
 #include "support/catch.h"
 
@@ -270,4 +272,25 @@ TEST_CASE("StreamBridge tells who reads of another epoch once no channel is in t
   node.connect();
   CHECK(told);
   CHECK(in_old_epoch == 0);  // a session that begins by then would stay there
+}
+
+TEST_CASE("StreamBridge: who waits for a channel that was forgotten takes nothing from the one that has its name now",
+          "[stream_bridge]") {
+  FakeEngine engine;
+  BridgeNode node(engine, [](Limits& limits) { limits.channel_idle_ms = 1; });
+  node.connect();
+  const ChannelPtr old = node.channel("room");
+  while (node.hub.sweep_channels(0, 1'000'000) == 0) std::this_thread::yield();
+  REQUIRE(old->forgotten);
+  node.want("room");
+  engine.run();
+  REQUIRE_FALSE(node.channel("room")->behind);
+  std::optional<Result<void>> ready;
+  node.hub.when_ready(old, 0, [&](Result<void> result) { ready = result; });
+  engine.run();
+  REQUIRE(ready.has_value());
+  CHECK(ready->ok());
+  engine.store("room", "1");
+  engine.run();
+  CHECK(node.payloads("room") == Texts{"1"});
 }
