@@ -224,7 +224,10 @@ Result<Shard::Started> Shard::start(std::string_view name, const std::optional<R
 void Shard::start_at_kept(Channel& channel, StartPoint& at) {
   LastValues* const kept = hub_.last_values();
   if (!kept || channel.policy() != SlowPolicy::conflate || !channel.history.empty() || at.after == 0) return;
-  if (const auto record = kept->find(channel.id()); record && record->seq == at.after) --at.after;
+  if (const auto record = kept->find(channel.id()); record && record->seq == at.after) {
+    --at.after;
+    --at.position;
+  }
 }
 
 void Shard::attach(Feed& feed, Subscriber& subscriber) { feed.subscribers.push_back(subscriber); }

@@ -9,8 +9,11 @@
 #include <thread>
 #include <vector>
 
+#include "caching/cache_manager.h"
 #include "events/event_bus.h"
+#include "realtime/clock.h"
 #include "realtime/connection_manager.h"
+#include "realtime/last_values.h"
 #include "realtime/presence.h"
 #include "support/catch.h"
 
@@ -64,7 +67,8 @@ class Noting final : public ShardSession {
 };
 
 struct Flushing {
-  explicit Flushing(const std::function<void()>& work = {}) {
+  explicit Flushing(const std::function<void()>& work = {}, const std::function<void(Hub&)>& set_up = {}) {
+    if (set_up) set_up(hub);
     services.events = &events;
     services.hub = &hub;
     services.presence = &presence;
@@ -179,4 +183,21 @@ TEST_CASE("Shard: the next flush does not wait for what others took of the core"
   it.publish();
   it.run_until([&] { return it.sent.size() > kSessions; });
   CHECK(it.sent[kSessions].at - it.sent[kSessions - 1].at < took);
+}
+
+TEST_CASE("Shard: who begins with the latest that is kept beside the history counts on from there", "[shard]") {
+  Ledger ledger;
+  CacheManager caches(ledger, 32 << 20, steady_ms);
+  const auto last_values = LastValues::create(caches, 1 << 20).value();
+  Flushing it({}, [&](Hub& hub) { hub.set_policies(ChannelPolicies::parse({"*=conflate"}), last_values.get()); });
+  it.publish();
+  const std::uint64_t seq = it.publish();
+  Channel& room = *it.hub.find("room");
+  {
+    const std::lock_guard lock(room.mutex);
+    while (room.history.evict_segment() > 0) continue;
+  }
+  const auto started = it.shard->start("room", std::nullopt, 1).value();
+  CHECK(started.at.after == seq - 1);
+  CHECK(started.at.position == room.history.end_position() - 1);
 }
