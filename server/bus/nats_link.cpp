@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -9,8 +11,12 @@
 
 #include <nats/nats.h>
 
+#include "bus/connect_limit.h"
+
 namespace ringfence {
 namespace {
+
+constexpr std::uint64_t kConnectSlackMs = 250;
 
 using LinkPtr = std::shared_ptr<NatsLink>;
 
@@ -131,7 +137,13 @@ bool NatsLink::connect(std::string& why, bool& refused_credentials) {
   set(natsOptions_SetClosedCB(made, &Calls::closed, held));
   set(natsOptions_SetErrorHandler(made, &Calls::error, held));
   natsConnection* connection = nullptr;
-  if (status == NATS_OK) status = natsConnection_Connect(&connection, made);
+  if (status == NATS_OK) {
+    // All that cnats itself may take, once to reach each and once to be greeted, and some.
+    const std::uint64_t limit_ms =
+        2 * std::uint64_t{options_.connect_timeout_ms} * options_.urls.size() + kConnectSlackMs;
+    const ConnectLimit limit(options_.urls, std::chrono::milliseconds(limit_ms));
+    status = natsConnection_Connect(&connection, made);
+  }
   if (status != NATS_OK) {
     delete held;
     why = last_words(status);

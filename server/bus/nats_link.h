@@ -37,7 +37,7 @@ class NatsLink : public std::enable_shared_from_this<NatsLink> {
   NatsLink(const NatsLink&) = delete;
   NatsLink& operator=(const NatsLink&) = delete;
 
-  // Blocks for connect_timeout_ms for each URL at most. Once.
+  // Blocks for twice connect_timeout_ms for each URL, and a moment, at most. Once.
   bool connect(std::string& why, bool& refused_credentials);
   // No hook is called from here on.
   void close();

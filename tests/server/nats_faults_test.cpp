@@ -1,7 +1,13 @@
 // NatsService when the broker dies, stands still, says no, or is not there.
 #include <atomic>
 #include <mutex>
+#include <thread>
+#include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+
+#include "bus/connect_limit.h"
 #include "bus/nats_service.h"
 #include "support/catch.h"
 #include "support/nats.h"
@@ -123,6 +129,46 @@ TEST_CASE("NatsService gives up a connect at its time limit", "[nats_faults]") {
   CHECK(it->reason().find("no answer in time") != std::string::npos);
   broker.go_on();
   CHECK(it->wait_connected(std::chrono::steady_clock::now() + 20s));
+}
+
+TEST_CASE("NatsService gives up a connect to a broker that says who it is, and then nothing more", "[nats_faults]") {
+  boost::asio::io_context io;
+  boost::asio::ip::tcp::acceptor broker(io, {boost::asio::ip::address_v4::loopback(), 0});
+  std::vector<boost::asio::ip::tcp::socket> held;
+  std::atomic<bool> over{false};
+  std::thread accepting([&] {
+    broker.non_blocking(true);
+    while (!over) {
+      boost::system::error_code error;
+      boost::asio::ip::tcp::socket one = broker.accept(error);
+      if (error) {
+        std::this_thread::sleep_for(1ms);
+        continue;
+      }
+      const std::string info = R"(INFO {"server_id":"a","max_payload":1048576})"
+                               "\r\n";
+      boost::asio::write(one, boost::asio::buffer(info), error);
+      held.push_back(std::move(one));
+    }
+  });
+  {
+    Nats it(
+        text("nats://127.0.0.1:", broker.local_endpoint().port()),
+        [](NatsOptions& options) { options.connect_timeout_ms = 50; }, nullptr, false);
+    it->start();
+    CHECK(eventually([&] { return it->stats().connect_failures >= 2; }, 5s));
+    // Also at the end nobody waits for it.
+  }
+  over = true;
+  accepting.join();
+}
+
+TEST_CASE("ConnectLimit knows the port of a URL", "[nats_faults]") {
+  CHECK(nats_url_port("nats://127.0.0.1:1234") == 1234);
+  CHECK(nats_url_port("nats://user:secret@host:1234") == 1234);
+  CHECK(nats_url_port("tls://[::1]:1234") == 1234);
+  for (const char* url : {"nats://host", "nats://user:1@host", "nats://[::1]", "host", "nats://host:x"})
+    CHECK(nats_url_port(url) == 4222);
 }
 
 TEST_CASE("NatsService: wrong credentials are one clear line, and are tried as seldom as can be", "[nats_faults]") {
