@@ -155,25 +155,28 @@ class CappedStore {
 
   /** The whole state after a set. */
   #next(partial: unknown, replace: boolean | undefined): State {
-    // The commonest first, and by itself: a row more in the only field.
-    const field = replace || this.#fields[1] ? undefined : this.#fields[0];
-    const rows = field?.pushed((partial as State | undefined)?.[field.name]);
-    if (!rows) return this.#merged(this.#get(), partial, replace);
-    const next: State = Object.assign({}, this.#get(), partial);
+    // The commonest first: a row more in one field. By index: what this costs is what an append costs.
+    const part = Object(partial) as State;
+    let field: Field | undefined;
+    let found = 0; // of the fields, in this set
+    for (let at = 0; at < this.#fields.length; ++at) {
+      const each = this.#fields[at] as Field;
+      if (each.name in part) field = found++ ? undefined : each;
+    }
+    const rows = replace ? undefined : field?.pushed(part[field.name]);
+    if (!rows) return this.#merged(partial, replace, found);
+    const next: State = Object.assign({}, this.#get(), part);
     next[(field as Field).name] = rows;
     return (this.#seen = next);
   }
 
-  #merged(state: State | undefined, partial: unknown, replace: boolean | undefined): State {
+  #merged(partial: unknown, replace: boolean | undefined, found: number): State {
+    const state = this.#get();
     if (Object.is(partial, state)) return state as State;
     if (replace || Object(partial) !== partial) return this.#capped(partial as State);
     const versions = versionsOf(state);
     // Rows that nobody has read are not read for a set that leaves them alone.
-    if (
-      versions &&
-      !this.#fields.some(({ name }) => name in (partial as State)) &&
-      this.#fields.some(({ head }) => !head.items)
-    )
+    if (versions && !found && this.#fields.some(({ head }) => !head.items))
       return (this.#seen = Object.assign(lazyState(state as State, this.#getters, versions), partial));
     return this.#capped({ ...state, ...(partial as State) }, !state);
   }
@@ -196,9 +199,12 @@ class CappedStore {
     command.taken = true;
     const { name, rows } = command;
     const at = this.#fields.findIndex((field) => field.name === name);
-    if (at < 0) throw new RingfenceError('not_capped', `${JSON.stringify(name)} is not a capped field of this store`);
     const state = this.#get();
-    if (!state) throw new RingfenceError('not_capped', `append to ${JSON.stringify(name)} before its store was there`);
+    if (at < 0 || !state)
+      throw new RingfenceError(
+        'not_capped',
+        `${JSON.stringify(name)} is not a capped field of this store${state ? '' : ' yet'}`,
+      );
     if (!rows.length) return state;
     const field = this.#fields[at] as Field;
     if (field.capacity < LAZY_ROWS_MIN) {

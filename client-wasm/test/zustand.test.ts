@@ -297,7 +297,15 @@ describe('capped', () => {
     const plain = createStore<{ list: number[] }>()(() => ({ list: [] }));
     expect(() => append(plain, 'list', 1)).toThrow(/not a capped/);
     // @ts-expect-error no array
-    expect(() => append(makeStore(), 'player', 'x')).toThrow(/not a capped field/);
+    expect(() => append(makeStore(), 'player', 'x')).toThrow(/not a capped field of this store$/);
+    const early = () =>
+      createStore<Chat>()(
+        capped({ messages: { capacity: 2 } }, (set) => {
+          append(set, 'messages', row(1));
+          return makeStore().getState();
+        }),
+      );
+    expect(early).toThrow(/not a capped field of this store yet/);
   });
 
   it('is typed: no any, and only arrays can be capped', () => {

@@ -53,7 +53,7 @@ export class Field {
     this.trimmed = 0;
     const over = Math.max(0, next.length - this.capacity);
     let prepended = false;
-    if (trimmed > 0 && trimmed >= before.length) {
+    if (trimmed && trimmed >= before.length) {
       // None of the rows before is left to recognise an append by.
       this.#appended += next.length + trimmed - before.length;
       this.#evicted.capacity += trimmed;

@@ -21,12 +21,12 @@ class Stamp extends Given {
     this.#versions = versions;
   }
 
-  static of(state: object): Versions | undefined {
-    return #versions in state ? state.#versions : undefined;
+  static of(this: void, state: object | undefined): Versions | undefined {
+    return state && #versions in state ? state.#versions : undefined;
   }
 }
 
-export const versionsOf = (state: object | undefined): Versions | undefined => state && Stamp.of(state);
+export const versionsOf = Stamp.of;
 
 // By the field's place in its store, then by its name.
 const shared: Map<string, PropertyDescriptor>[] = [];
@@ -41,7 +41,7 @@ export function getterOf(name: string, at: number): PropertyDescriptor {
       configurable: true,
       get(this: object) {
         for (let owner: object | null = this; owner; owner = Object.getPrototypeOf(owner) as object | null) {
-          const version = Stamp.of(owner)?.[at];
+          const version = versionsOf(owner)?.[at];
           if (version) return read(version);
         }
         return undefined;
