@@ -23,6 +23,7 @@ const SMALL_SPREAD_MAX = 1.7;
 // Where the middleware does what `.slice(-n)` did.
 const UNSLICED_MAX = 1.3;
 const SPREAD_MAX = 1.2;
+const PAGE_CAPS = 4; // so many messages of a page as this times the cap
 const FEWER = 60; // of what takes so much longer: a burst each at the least
 const SLICE_ROUNDS = 7;
 const SPREAD_ROUNDS = 31;
@@ -93,6 +94,29 @@ function spreads(cap, subscribed) {
     capped: use(createStore(capped(limit, sliced))),
     'capped, no slice(-n)': use(createStore(capped(limit, whole))),
   };
+}
+
+/** What a field without `.slice(-n)` cost before: its array grows, here over the first messages of a page, and then for ever. */
+function grown(cap) {
+  let id = 0;
+  const whole = (set) => ({ messages: [], add: (m) => set((s) => ({ messages: [...s.messages, m] })) });
+  const page = (creator) => {
+    let store;
+    let messages = PAGE_CAPS * cap;
+    return {
+      one: () => {
+        if (messages === PAGE_CAPS * cap) {
+          store = createStore(creator);
+          store.subscribe(() => (sink += store.getState().messages.length));
+          messages = 0;
+        }
+        ++messages;
+        store.getState().add({ id: ++id, user: `user-${id % 97}`, text: 'hello' });
+      },
+      read: () => (sink += store.getState().messages.length),
+    };
+  };
+  return { 'plain, grows': page(whole), capped: page(capped({ messages: { capacity: cap } }, whole)) };
 }
 
 /** Apart from the others: what they leave to the collector would be in their way. */
@@ -171,6 +195,11 @@ for (const cap of [100, 1000])
       console.log(`spread appends, cap ${key}: ns an event`);
       compare(key, Object.entries(spreads(cap, subscribed)), { mode, cap, rounds: SPREAD_ROUNDS });
     }
+for (const cap of [100, 1000]) {
+  const key = `${cap} single, from empty`;
+  console.log(`spread appends without slice(-n), cap ${key}, ${PAGE_CAPS * cap} messages: ns an event`);
+  compare(key, Object.entries(grown(cap)), { mode: 'single', cap, rounds: SPREAD_ROUNDS });
+}
 if (!Number.isFinite(sink)) throw new Error('a read found no row');
 
 const goals = [];
@@ -203,6 +232,7 @@ slower('1000 single', SPREAD_MAX);
 slower('1000 burst', SPREAD_MAX);
 slower('100 single', SMALL_SPREAD_MAX);
 slower('100 burst', SMALL_SPREAD_MAX);
+for (const cap of [100, 1000]) slower(`${cap} single, from empty`, SPREAD_MAX, 'capped', 'plain, grows');
 for (const key of Object.keys(figures).filter((each) => 'plain' in figures[each])) {
   slower(key, SPREAD_MAX, 'capped', 'plain');
   slower(key, key.startsWith('1000') ? SPREAD_MAX : UNSLICED_MAX, 'capped, no slice(-n)', 'plain');
