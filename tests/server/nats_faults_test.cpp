@@ -132,6 +132,9 @@ TEST_CASE("NatsService gives up a connect at its time limit", "[nats_faults]") {
 }
 
 TEST_CASE("NatsService gives up a connect to a broker that says who it is, and then nothing more", "[nats_faults]") {
+  const bool tls = GENERATE(false, true);  // then it is silent in the handshake
+  const std::string info = std::string(R"(INFO {"server_id":"a","max_payload":1048576,"tls_required":)") +
+                           (tls ? "true" : "false") + "}\r\n";
   boost::asio::io_context io;
   boost::asio::ip::tcp::acceptor broker(io, {boost::asio::ip::address_v4::loopback(), 0});
   std::vector<boost::asio::ip::tcp::socket> held;
@@ -145,8 +148,6 @@ TEST_CASE("NatsService gives up a connect to a broker that says who it is, and t
         std::this_thread::sleep_for(1ms);
         continue;
       }
-      const std::string info = R"(INFO {"server_id":"a","max_payload":1048576})"
-                               "\r\n";
       boost::asio::write(one, boost::asio::buffer(info), error);
       held.push_back(std::move(one));
     }
@@ -154,7 +155,11 @@ TEST_CASE("NatsService gives up a connect to a broker that says who it is, and t
   {
     Nats it(
         text("nats://127.0.0.1:", broker.local_endpoint().port()),
-        [](NatsOptions& options) { options.connect_timeout_ms = 50; }, nullptr, false);
+        [tls](NatsOptions& options) {
+          options.connect_timeout_ms = 50;
+          options.tls = options.tls_insecure = tls;
+        },
+        nullptr, false);
     it->start();
     CHECK(eventually([&] { return it->stats().connect_failures >= 2; }, 5s));
     // Also at the end nobody waits for it.
