@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
@@ -27,16 +28,24 @@ struct DirEnd {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
-void shut_down_sockets_to(const std::vector<std::uint16_t>& ports) {
+// Descriptors are given out again: a socket is known by its inode.
+struct SocketTo {
+  int descriptor;
+  std::uint64_t inode;
+};
+
+std::vector<SocketTo> sockets_to(const std::vector<std::uint16_t>& ports) {
+  std::vector<SocketTo> found;
   const std::unique_ptr<DIR, DirEnd> dir(::opendir("/proc/self/fd"));
   while (const dirent* const entry = dir ? ::readdir(dir.get()) : nullptr) {
     const std::string_view name = entry->d_name;
     int descriptor = -1;
     (void)std::from_chars(name.data(), name.data() + name.size(), descriptor);
-    if (descriptor < 0) continue;
-    if (std::find(ports.begin(), ports.end(), peer_port(descriptor)) != ports.end())
-      (void)::shutdown(descriptor, SHUT_RDWR);
+    struct stat status{};
+    if (descriptor < 0 || std::find(ports.begin(), ports.end(), peer_port(descriptor)) == ports.end()) continue;
+    if (::fstat(descriptor, &status) == 0) found.push_back({descriptor, status.st_ino});
   }
+  return found;
 }
 
 }  // namespace
@@ -52,9 +61,14 @@ std::uint16_t nats_url_port(const std::string& url) noexcept {
 ConnectLimit::ConnectLimit(const std::vector<std::string>& urls, std::chrono::milliseconds limit) {
   std::vector<std::uint16_t> ports;
   for (const std::string& url : urls) ports.push_back(nats_url_port(url));
-  thread_ = std::thread([this, ports = std::move(ports), limit] {
+  std::vector<std::uint64_t> before;
+  for (const SocketTo& socket : sockets_to(ports)) before.push_back(socket.inode);
+  thread_ = std::thread([this, ports = std::move(ports), before = std::move(before), limit] {
     std::unique_lock lock(mutex_);
-    while (!changed_.wait_for(lock, limit, [this] { return over_; })) shut_down_sockets_to(ports);
+    while (!changed_.wait_for(lock, limit, [this] { return over_; }))
+      for (const SocketTo& socket : sockets_to(ports))
+        if (std::find(before.begin(), before.end(), socket.inode) == before.end())
+          (void)::shutdown(socket.descriptor, SHUT_RDWR);
   });
 }
 

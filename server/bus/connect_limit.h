@@ -1,11 +1,11 @@
 // ConnectLimit: ends a connect of cnats that does not end itself.
 //
 // cnats 3.4 keeps no time behind the broker's INFO: one that stands still there is waited for as long as it does, busily, and
-// with memory that grows. So while this lives, every `limit` the sockets of the process to these ports are shut down, which
-// cnats takes for a broker that has closed.
+// with memory that grows. So while this lives, every `limit` the sockets of the process to these ports are shut down that were
+// not there before it, which cnats takes for a broker that has closed.
 // Owns     a thread.
 // Threads  the constructor and the destructor: one thread, which connects in between.
-// Bounds   none needed. Whoever else in the process is connected to such a port connects again.
+// Bounds   a few bytes for each socket of the process to these ports. One that somebody else opens to them meanwhile ends too.
 #pragma once
 
 #include <chrono>
