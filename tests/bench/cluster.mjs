@@ -1,7 +1,7 @@
 // Two servers and a broker beside one server alone: what is delivered when all is busy, how much later it comes, and how
 // long 1,000 clients of a server that is killed take to be complete again at the other. What it measures: README.md.
 //
-//   ./dev bench cluster [--rate 8000] [--latency-rate 1000] [--seconds 5] [--rounds 3] [--subscribers 1000]
+//   ./dev bench cluster [--rate 20000] [--latency-rate 1000] [--seconds 5] [--rounds 3] [--subscribers 1000]
 //                       [--message-bytes 300] [--resume-clients 1000] [--port-base 8800]
 //                       [--server build/release/ringfence-server] [--load build/release/fanout_load]
 //
@@ -16,7 +16,7 @@ import WebSocket from 'ws';
 import * as bench from './processes.mjs';
 
 const options = bench.parseOptions({
-  rate: 8000,
+  rate: 20000,
   latency_rate: 1000,
   seconds: 5,
   rounds: 3,
