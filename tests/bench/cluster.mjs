@@ -235,7 +235,8 @@ for (const mode of modes) {
   const share = middle(mode, 'busy', 'perSecond') / middle('embedded', 'busy', 'perSecond');
   const alone = middle('embedded', 'paced', 'p99');
   const later = Math.max(middle(mode, 'paced', 'p99'), middle(mode, 'paced', 'otherP99')) - alone;
-  const at = (p50, p99) => `p50 ${middle(mode, 'paced', p50).toFixed(2)} ms, p99 ${middle(mode, 'paced', p99).toFixed(2)} ms`;
+  const at = (p50, p99) =>
+    `p50 ${middle(mode, 'paced', p50).toFixed(2)} ms, p99 ${middle(mode, 'paced', p99).toFixed(2)} ms`;
   console.log(
     `${mode.padEnd(9)}  ${Math.round(middle(mode, 'busy', 'perSecond'))} delivered/s (x ${share.toFixed(2)}) at ` +
       `${options.rate}/s; at ${options.latency_rate}/s ${at('p50', 'p99')}` +
