@@ -60,9 +60,11 @@ std::uint16_t nats_url_port(const std::string& url) noexcept {
 
 ConnectLimit::ConnectLimit(const std::vector<std::string>& urls, std::chrono::milliseconds limit) {
   std::vector<std::uint16_t> ports;
+  ports.reserve(urls.size());
   for (const std::string& url : urls) ports.push_back(nats_url_port(url));
-  std::vector<std::uint64_t> before;
-  for (const SocketTo& socket : sockets_to(ports)) before.push_back(socket.inode);
+  const std::vector<SocketTo> there = sockets_to(ports);
+  std::vector<std::uint64_t> before(there.size());
+  std::transform(there.begin(), there.end(), before.begin(), [](const SocketTo& socket) { return socket.inode; });
   thread_ = std::thread([this, ports = std::move(ports), before = std::move(before), limit] {
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, limit, [this] { return over_; }))
