@@ -1,9 +1,11 @@
 #include "bus/connect_limit.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -28,24 +30,40 @@ struct DirEnd {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
-// Descriptors are given out again: a socket is known by its inode.
-struct SocketTo {
-  int descriptor;
-  std::uint64_t inode;
+// A socket of the process to one of these ports, and a descriptor of our own: that of others may be closed, and given out again, at
+// any time.
+class SocketCopy {
+ public:
+  explicit SocketCopy(int descriptor) : descriptor_(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {}
+  ~SocketCopy() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  SocketCopy(const SocketCopy&) = delete;
+  SocketCopy& operator=(const SocketCopy&) = delete;
+  int get() const noexcept { return descriptor_; }
+  std::uint64_t inode() const noexcept {
+    struct stat status{};
+    return ::fstat(descriptor_, &status) == 0 ? status.st_ino : 0;
+  }
+
+ private:
+  const int descriptor_;
 };
 
-std::vector<SocketTo> sockets_to(const std::vector<std::uint16_t>& ports) {
-  std::vector<SocketTo> found;
+template <typename Visit>
+void visit_sockets_to(const std::vector<std::uint16_t>& ports, Visit visit) {
+  const auto one_of_them = [&ports](int descriptor) {
+    return std::find(ports.begin(), ports.end(), peer_port(descriptor)) != ports.end();
+  };
   const std::unique_ptr<DIR, DirEnd> dir(::opendir("/proc/self/fd"));
   while (const dirent* const entry = dir ? ::readdir(dir.get()) : nullptr) {
     const std::string_view name = entry->d_name;
     int descriptor = -1;
     (void)std::from_chars(name.data(), name.data() + name.size(), descriptor);
-    struct stat status{};
-    if (descriptor < 0 || std::find(ports.begin(), ports.end(), peer_port(descriptor)) == ports.end()) continue;
-    if (::fstat(descriptor, &status) == 0) found.push_back({descriptor, status.st_ino});
+    if (descriptor < 0 || !one_of_them(descriptor)) continue;
+    const SocketCopy copy(descriptor);
+    if (copy.get() >= 0 && one_of_them(copy.get())) visit(copy);
   }
-  return found;
 }
 
 }  // namespace
@@ -62,15 +80,15 @@ ConnectLimit::ConnectLimit(const std::vector<std::string>& urls, std::chrono::mi
   std::vector<std::uint16_t> ports;
   ports.reserve(urls.size());
   for (const std::string& url : urls) ports.push_back(nats_url_port(url));
-  const std::vector<SocketTo> there = sockets_to(ports);
-  std::vector<std::uint64_t> before(there.size());
-  std::transform(there.begin(), there.end(), before.begin(), [](const SocketTo& socket) { return socket.inode; });
+  std::vector<std::uint64_t> before;
+  visit_sockets_to(ports, [&before](const SocketCopy& copy) { before.push_back(copy.inode()); });
   thread_ = std::thread([this, ports = std::move(ports), before = std::move(before), limit] {
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, limit, [this] { return over_; }))
-      for (const SocketTo& socket : sockets_to(ports))
-        if (std::find(before.begin(), before.end(), socket.inode) == before.end())
-          (void)::shutdown(socket.descriptor, SHUT_RDWR);
+      visit_sockets_to(ports, [&before](const SocketCopy& copy) {
+        if (std::find(before.begin(), before.end(), copy.inode()) == before.end())
+          (void)::shutdown(copy.get(), SHUT_RDWR);
+      });
   });
 }
 
