@@ -5,6 +5,7 @@
 // not there before it, which cnats takes for a broker that has closed.
 // Owns     a thread.
 // Threads  the constructor and the destructor: one thread, which connects in between.
+// Cost     a walk over the descriptors of the process at each connect, and each time that the limit is over.
 // Bounds   a few bytes for each socket of the process to these ports. One that somebody else opens to them meanwhile ends too.
 #pragma once
 

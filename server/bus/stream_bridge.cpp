@@ -112,7 +112,7 @@ std::vector<BusCount> StreamBridge::counts() const {
       {"bus_duplicates", "Records that came twice and were skipped.", now.duplicates},
       {"bus_holes", "Holes seen before a record.", now.holes},
       {"bus_fills", "Fillings begun: of holes, of channels new here, of all after a lost connection.", now.fills},
-      {"bus_losses", "Holes that the stream could not fill.", now.losses},
+      {"bus_losses", "Holes that the stream could not fill, and records that came too late.", now.losses},
       {"bus_held_dropped", "Records that had to wait, found no room and were fetched later.", now.held_dropped},
       {"bus_epochs", "Lives of the stream seen.", now.epochs}};
   for (const BusCount& one : engine_.counts()) all.push_back(one);

@@ -3,7 +3,8 @@
 // A channel that somebody reads is followed: its records come with the number of the one before them, so a hole shows at the
 // next record. Until a hole is filled from the stream, what comes behind it waits. What the stream no longer has is told
 // to readers as a gap; but on a connection that was not lost, only after Settings::loss_ms, as the broker's threads may let one
-// record overtake another. A channel begins with such a filling, and so does each after a connection was lost.
+// record overtake another. One that was overtaken across a purge, where no hole shows, is told by another epoch. A channel
+// begins with such a filling, and so does each after a connection was lost.
 // Owns     one Follower for each channel that is followed; records that wait for a hole to be filled.
 // Threads  see Bus; the followers belong to the engine's thread. stop(): any, and nothing is called after it.
 // Bounds   followers by --channels (account "bus channels"); records that wait, and those of fillings that are not proved
@@ -39,9 +40,9 @@ struct StreamBridgeStats {
   std::uint64_t duplicates = 0;      // came again, and were skipped
   std::uint64_t holes = 0;           // found
   std::uint64_t fills = 0;           // begun
-  std::uint64_t losses = 0;          // holes that the stream could not fill
-  std::uint64_t held_dropped = 0;    // records that had to wait and found no room: filled later
-  std::uint64_t epochs = 0;          // lives of the stream seen
+  std::uint64_t losses = 0;        // holes that the stream could not fill, and records that came too late to be placed
+  std::uint64_t held_dropped = 0;  // records that had to wait and found no room: filled later
+  std::uint64_t epochs = 0;        // lives of the stream seen
 };
 
 class StreamBridge final : public Bus, public BusEngine::Sink, public std::enable_shared_from_this<StreamBridge> {

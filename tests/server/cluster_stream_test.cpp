@@ -1,5 +1,4 @@
 // Several servers on one JetStream stream: the same records under the same numbers, whatever fails in between.
-#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -112,12 +111,7 @@ TEST_CASE("JetStream: a broker that is killed and comes back loses nothing that 
   CHECK(health(a.server.port())["status"] == "healthy");
   publish_some(20);
   REQUIRE(acknowledged.size() >= 20);
-  std::vector<WsClient::Event> events;
-  while (events.empty() || events.back().seq < acknowledged.back())
-    for (auto& event : reader.read().events) events.push_back(std::move(event));
-  check_chain(events);
-  for (const std::uint64_t seq : acknowledged)
-    REQUIRE(std::any_of(events.begin(), events.end(), [seq](const auto& event) { return event.seq == seq; }));
+  const auto events = read_acknowledged(reader, acknowledged);
   // And who resumes on the other gets the same.
   WsClient again(a.server.port());
   CHECK(again.subscribe("room", {{"after", after(told["epoch"], events.front().seq)}})["recovered"] == true);

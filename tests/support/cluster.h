@@ -1,6 +1,7 @@
 // ClusterServer: a TestServer joined to others by a broker; and what tests of several servers ask of the broker.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <future>
@@ -147,6 +148,18 @@ inline void check_chain(const std::vector<WsClient::Event>& events) {
     REQUIRE(events[i].seq > events[i - 1].seq);
     REQUIRE(events[i].prev_seq == events[i - 1].seq);
   }
+}
+
+// What the reader gets, up to the last of these: all of them are in it, in a chain.
+inline std::vector<WsClient::Event> read_acknowledged(WsClient& reader,
+                                                      const std::vector<std::uint64_t>& acknowledged) {
+  std::vector<WsClient::Event> events;
+  while (events.empty() || events.back().seq < acknowledged.back())
+    for (auto& event : reader.read().events) events.push_back(std::move(event));
+  check_chain(events);
+  for (const std::uint64_t seq : acknowledged)
+    REQUIRE(std::any_of(events.begin(), events.end(), [seq](const auto& event) { return event.seq == seq; }));
+  return events;
 }
 
 // One who is neither server nor client: looks at the broker and changes what is there.
