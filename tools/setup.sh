@@ -6,7 +6,7 @@ SUPPORTED="Debian 12 or 13, or Ubuntu 24.04"
 # Alternatives are tried from left to right: the first that the release has is taken.
 PACKAGES_BUILD="build-essential cmake ninja-build ccache libboost1.81-dev|libboost-dev nlohmann-json3-dev
   libspdlog-dev libcli11-dev libssl-dev libcpp-jwt-dev prometheus-cpp-dev libnats-dev catch2 emscripten ca-certificates"
-PACKAGES_TEST="chromium|chromium-browser prometheus nats-server"
+PACKAGES_TEST="chromium prometheus nats-server"
 PACKAGES_CHECK="clang clang-tidy libclang-rt-dev|libclang-rt-18-dev|libclang-rt-14-dev nats-server"
 PACKAGES_PEERS="nginx-core libnginx-mod-nchan nats-server"
 # Elsewhere the same things under other names, so there they are looked for by what they give.
@@ -23,7 +23,7 @@ as_root() {
 }
 
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2> /dev/null)" = installed ]; }
-known() { [[ "$(apt-cache policy "$1" 2> /dev/null)" =~ Candidate:\ [^\(] ]]; }
+known() { [[ "$(LC_ALL=C apt-cache policy "$1" 2> /dev/null)" =~ Candidate:\ [^\(] ]]; }
 
 # setup_packages set...: the packages of BUILD, TEST, CHECK or PEERS.
 setup_packages() {
@@ -52,13 +52,15 @@ setup_packages() {
       if known "$name"; then chosen+=("$name"); continue 2; fi
     done
     case "$spec" in
-      chromium*) ;; # setup_browser says what is left to do
+      chromium) ;; # as on Ubuntu, whose chromium-browser only fetches a snap: setup_browser has another
       *) missing "$DISTRO has no package $spec" ;;
     esac
   done
   [ ${#chosen[@]} -gt 0 ] || return 0
-  # RUNLEVEL=1: of packages with a service only the programs are wanted; invoke-rc.d then starts none.
-  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends "${chosen[@]}" ||
+  # RUNLEVEL=1: of packages with a service only the programs are wanted; invoke-rc.d then starts none. A machine that has just
+  # started may be at its own upgrades: those are waited for.
+  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+    apt-get -o DPkg::Lock::Timeout=600 install -q -y --no-install-recommends "${chosen[@]}" ||
     missing "apt-get could not install: ${chosen[*]}"
 }
 
@@ -112,11 +114,11 @@ setup_npm() {
 }
 
 # The browser of the tests, in RINGFENCE_CHROMIUM: the package's, or the binary that an npm package carries where the
-# distribution has none.
+# distribution has none. A snap does not see /tmp, where the tests' profiles and files are.
 setup_browser() {
   local name
   for name in chromium google-chrome-stable; do
-    if RINGFENCE_CHROMIUM=$(command -v "$name"); then
+    if RINGFENCE_CHROMIUM=$(command -v "$name") && [[ $RINGFENCE_CHROMIUM != /snap/* ]]; then
       export RINGFENCE_CHROMIUM
       return
     fi
