@@ -5,7 +5,7 @@ import type { StateCreator, StoreMutatorIdentifier } from 'zustand/vanilla';
 
 import { Field, type CappedStats } from './capped/field.js';
 import { getterOf, lazyState, versionsOf } from './capped/lazy_state.js';
-import { LAZY_ROWS_MIN, newest, read, versionOf, type Version } from './capped/versions.js';
+import { LAZY_ROWS_MIN, read, versionOf, type Version } from './capped/versions.js';
 import { checkInteger } from './check_integer.js';
 import { RingfenceError } from './errors.js';
 
@@ -97,6 +97,16 @@ export function capped<
   const create = initializer as unknown as (set: Set, get: () => State | undefined, api: Api) => State;
   return ((set: Set, get: () => State | undefined, api: Api) =>
     new CappedStore(checked, set, get).start(create, api)) as never;
+}
+
+/** Of the rows of a draft: what each was. A draft's state has what it is of, under a name that immer shortens. */
+function originals(rows: readonly unknown[], before: readonly unknown[]): unknown[] {
+  const known = new Set(before);
+  const isKnown = (value: unknown): boolean => typeof value === 'object' && known.has(value);
+  return rows.map((row) => {
+    const draft = (row as { [DRAFT]?: object } | undefined)?.[DRAFT];
+    return draft ? Object.values(draft).find(isKnown) : row;
+  });
 }
 
 type Capacities = readonly (readonly [name: string, capacity: number])[];
@@ -195,16 +205,13 @@ class CappedStore {
     return (this.#seen = result);
   }
 
-  #appended(command: Append): State {
-    command.taken = true;
+  /** @returns undefined before the store's first state is there */
+  #appended(command: Append): State | undefined {
     const { name, rows } = command;
     const at = this.#fields.findIndex((field) => field.name === name);
     const state = this.#get();
-    if (at < 0 || !state)
-      throw new RingfenceError(
-        'not_capped',
-        `${JSON.stringify(name)} is not a capped field of this store${state ? '' : ' yet'}`,
-      );
+    if (at < 0 || !state) return state; // append() throws
+    command.taken = true;
     if (!rows.length) return state;
     const field = this.#fields[at] as Field;
     if (field.capacity < LAZY_ROWS_MIN) {
@@ -232,10 +239,7 @@ class CappedStore {
     const next = whole === draft || replace ? whole : { ...this.#get(), ...whole };
     for (const field of this.#fields) {
       const rows = field.check(next[field.name]);
-      const over = rows.length - field.capacity;
-      if (over <= 0) continue;
-      next[field.name] = newest(rows, field.capacity);
-      field.trimmed = over;
+      if (rows.length > field.capacity) next[field.name] = field.draft(rows, originals(rows, read(field.head)));
     }
     return next;
   }
@@ -285,5 +289,5 @@ export function append<S extends Target, K extends ArrayKeys<StateOf<S>>>(
   const { setState } = target as { setState?: Set };
   (setState ?? (target as unknown as Set))(command);
   if (!command.taken)
-    throw new RingfenceError('not_capped', `append to ${JSON.stringify(field)}: the store is not a capped one`);
+    throw new RingfenceError('not_capped', `${JSON.stringify(field)} is not a capped field of this store (yet)`);
 }

@@ -288,7 +288,7 @@ describe('capped', () => {
     const plain = createStore<{ list: number[] }>()(() => ({ list: [] }));
     expect(() => append(plain, 'list', 1)).toThrow(/not a capped/);
     // @ts-expect-error no array
-    expect(() => append(makeStore(), 'player', 'x')).toThrow(/not a capped field of this store$/);
+    expect(() => append(makeStore(), 'player', 'x')).toThrow(/"player" is not a capped field of this store/);
     const early = () =>
       createStore<Chat>()(
         capped({ messages: { capacity: 2 } }, (set) => {
@@ -296,7 +296,7 @@ describe('capped', () => {
           return makeStore().getState();
         }),
       );
-    expect(early).toThrow(/not a capped field of this store yet/);
+    expect(early).toThrow(/not a capped field of this store \(yet\)/);
   });
 
   it('is typed: no any, and only arrays can be capped', () => {

@@ -1,11 +1,14 @@
 // What a new array of a capped field is to the one before: an append, a prepend or something else. The rows of the new
 // array are taken as they are in any case; this only decides which end is trimmed, and how what left is counted.
+//
+// Cost     O(rows): a walk or two where all of the old ones stay or no two are equal, WALKS_MAX of them at most.
+
+/** Through rows that are nearly all equal: what is not found by then counts as neither an append nor a prepend. */
+const WALKS_MAX = 16;
 
 export interface Change {
-  /** Rows that came. */
-  readonly added: number;
-  /** Rows that the new array left out at its other end. */
-  readonly left: number;
+  /** Rows of the array before that are in the new one. */
+  readonly kept: number;
   /** The new rows stand first: the cap takes from the end. */
   readonly prepended: boolean;
   /** Neither: filtered, edited or replaced. */
@@ -15,28 +18,30 @@ export interface Change {
 /** As Object.is, but for the two zeros; that is a call in V8, and this is none. */
 const same = (a: unknown, b: unknown): boolean => a === b || (a !== a && b !== b);
 
-/** Whether b[bAt...] goes on as a[aAt...], judged by both ends and the middle: never a walk over all of it. */
-const goesOn = (a: readonly unknown[], aAt: number, b: readonly unknown[], bAt: number, count: number): boolean =>
-  [0, count >> 1, count - 1].every((at) => same(a[aAt + at], b[bAt + at]));
+/** How many rows of a's end are b's beginning, `most` at most. */
+function overlap(a: readonly unknown[], b: readonly unknown[], most: number): number {
+  let count = most;
+  for (let at = 0, tries = WALKS_MAX * most; at < count; --tries)
+    if (tries < 0) return 0;
+    else if (same(a[a.length - count + at], b[at])) ++at;
+    else {
+      at = 0;
+      --count;
+    }
+  return count;
+}
 
 export function changeOf(before: readonly unknown[], after: readonly unknown[]): Change {
   const had = before.length;
   const has = after.length;
-  if (!had) return { added: has, left: 0, prepended: false, other: false };
-  if (has > 0) {
-    // Appended: the new array begins with a tail of the old one. Often all of it, or all but the oldest.
-    for (let skip = 0; skip < had; ++skip)
-      if (same(before[skip], after[0]) && had - skip < has && goesOn(before, skip, after, 0, had - skip))
-        return { added: has - had + skip, left: skip, prepended: false, other: false };
-    // Prepended: it ends with a head of the old one.
-    const last = after[has - 1];
-    for (let kept = Math.min(had, has - 1); kept > 0; --kept)
-      if (same(before[kept - 1], last) && goesOn(before, 0, after, has - kept, kept))
-        return { added: has - kept, left: had - kept, prepended: true, other: false };
-  }
+  const most = Math.max(0, Math.min(had, has - 1)); // a row has come
+  let kept = overlap(before, after, most);
+  const ahead = kept < most ? overlap(after, before, most) : 0;
+  const prepended = ahead > kept;
+  if (prepended) kept = ahead;
+  const other = had > 0 && !kept;
   // Rows that stay, in their order.
-  let stays = 0;
-  if (has === had) for (let at = 0; at < had; ++at) stays += same(before[at], after[at]) ? 1 : 0;
-  else for (let at = 0; at < had && stays < has; ++at) stays += same(before[at], after[stays]) ? 1 : 0;
-  return { added: has - stays, left: had - stays, prepended: false, other: true };
+  if (other)
+    for (let at = 0; at < had; ++at) if (kept < has && same(before[at], after[has === had ? at : kept])) ++kept;
+  return { kept, prepended, other };
 }

@@ -1,7 +1,7 @@
 // One capped field of a store: its newest version, its cap and its counters. They follow ring_buffer.h: a push past the
 // capacity evicts the oldest, and counters never go down.
 import { RingfenceError } from '../errors.js';
-import { changeOf } from './changes.js';
+import { type Change, changeOf } from './changes.js';
 import { append, newest, read, versionOf, type Version } from './versions.js';
 
 /** Why rows left: the cap (or the store's own `.slice(-n)`), an empty array in their place, or any other array. */
@@ -19,13 +19,20 @@ export interface CappedStats {
   readonly refused: number;
 }
 
+/** What is left of an array that was set, and what it is to the one before. */
+interface Trimmed {
+  readonly kept: readonly unknown[];
+  /** Rows that the cap took. */
+  readonly over: number;
+  readonly change: Change;
+}
+
 export class Field {
   head: Version = versionOf(Object.freeze([]));
-  /** Rows that a draft lost to the cap before it became an array that adopt() sees. */
-  trimmed = 0;
   refused = 0;
   #appended = 0;
   #highWaterMark = 0;
+  #drafted: Trimmed | undefined;
   readonly #evicted = { capacity: 0, cleared: 0, replaced: 0 };
 
   constructor(
@@ -39,7 +46,7 @@ export class Field {
     ++this.refused;
     throw new RingfenceError(
       'not_an_array',
-      `the capped field ${JSON.stringify(this.name)} must be an array, and is ${value === null ? 'null' : typeof value}`,
+      `the capped field ${JSON.stringify(this.name)} must be an array, and is ${value === null ? value : typeof value}`,
     );
   }
 
@@ -47,26 +54,32 @@ export class Field {
   adopt(next: readonly unknown[]): readonly unknown[] {
     const before = read(this.head);
     if (next === before) return next;
-    const { trimmed } = this;
-    const pushed = trimmed ? undefined : this.pushed(next);
-    if (pushed) return pushed;
-    this.trimmed = 0;
-    const over = Math.max(0, next.length - this.capacity);
-    let prepended = false;
-    if (trimmed && trimmed >= before.length) {
-      // None of the rows before is left to recognise an append by.
-      this.#appended += next.length + trimmed - before.length;
-      this.#evicted.capacity += trimmed;
-    } else {
-      const change = changeOf(before, next);
-      prepended = change.prepended;
-      this.#appended += change.added;
-      this.#evicted[!next.length ? 'cleared' : change.other ? 'replaced' : 'capacity'] += change.left;
-      this.#evicted.capacity += over;
+    let trimmed = this.#drafted;
+    this.#drafted = undefined;
+    if (trimmed?.kept !== next) {
+      const pushed = this.pushed(next);
+      if (pushed) return pushed;
+      trimmed = this.#trim(next, next);
     }
-    const kept = !over ? next : prepended ? [...next].slice(0, this.capacity) : newest(next, this.capacity);
+    const { kept, over, change } = trimmed;
+    this.#appended += kept.length + over - change.kept;
+    this.#evicted[!next.length ? 'cleared' : change.other ? 'replaced' : 'capacity'] += before.length - change.kept;
+    this.#evicted.capacity += over;
     this.#became(versionOf(Object.freeze(kept)));
     return kept;
+  }
+
+  /** Another array in place of a draft's rows; what left is counted once adopt() is given it. */
+  draft(rows: readonly unknown[], own: readonly unknown[]): readonly unknown[] {
+    return (this.#drafted = this.#trim(rows, own)).kept;
+  }
+
+  /** @param own the rows as they were before a draft was made of them */
+  #trim(rows: readonly unknown[], own: readonly unknown[]): Trimmed {
+    const change = changeOf(read(this.head), own);
+    const over = Math.max(0, rows.length - this.capacity);
+    const kept = !over ? rows : change.prepended ? [...rows].slice(0, this.capacity) : newest(rows, this.capacity);
+    return { kept, over, change };
   }
 
   /** What adopt() makes of the commonest change, a row more at the end, judged by both ends; undefined of any other. */
@@ -75,7 +88,13 @@ export class Field {
     if (!before || next === before || !Array.isArray(next)) return undefined;
     const had = before.length;
     const left = had + 1 - next.length; // 1 where the store's own slice(-n) took the oldest
-    if ((left !== 1 && left !== 0) || had < 2 || before[left] !== next[0] || before[had - 1] !== next[had - 1 - left])
+    if (
+      (left !== 1 && left !== 0) ||
+      had < 2 ||
+      before[left] !== next[0] ||
+      before[had - 1] !== next[had - 1 - left] ||
+      before[had - 1] === next[next.length - 1] // as after a row that was put first
+    )
       return undefined;
     const over = next.length > this.capacity;
     ++this.#appended;
