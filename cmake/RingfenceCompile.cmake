@@ -35,6 +35,10 @@ function(ringfence_own target)
   if(RINGFENCE_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
+  # As Ubuntu's compiler does by itself: glibc's checks of lengths, and warnings of results that nobody looks at.
+  if(NOT EMSCRIPTEN)
+    target_compile_options(${target} PRIVATE "$<$<CONFIG:Release>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
+  endif()
 endfunction()
 
 # ringfence_sources(out pattern...): the files that match now; a new one is seen by the next build.

@@ -45,9 +45,8 @@ class PipeRun {
     input_[1] = -1;
     if (thread_.joinable()) thread_.join();
     std::rewind(report_);
-    char text[1024] = {};
-    (void)std::fread(text, 1, sizeof text - 1, report_);
-    return text;
+    char text[1024];
+    return {text, std::fread(text, 1, sizeof text, report_)};
   }
   int status = -1;
 
