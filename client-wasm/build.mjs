@@ -29,6 +29,10 @@ const ENTRIES = [
   'devtools_off',
 ];
 
+// Each with its own copy of the little that it shares with the others, no class of which anybody asks the identity: that
+// would be chunks of the main entry.
+const APART = [['ring'], ['testing'], ['devtools', 'devtools_on', 'devtools_off']];
+
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
 const wasmDir = resolve(process.env.RINGFENCE_WASM_DIR ?? join(here, '../build/wasm/client-wasm'));
@@ -59,6 +63,28 @@ const INTERNAL = [
   'refusedMessage',
   'missedAnnounced',
   'historyEnded',
+  'resuming',
+  'isOpen',
+  'queueNames',
+  'keyedNames',
+  'makeWay',
+  'delayed',
+  'handleCounts',
+  'stateChanged',
+  'hasChanges',
+  'lastKey',
+  'refreshes',
+  'removeFolding',
+  'addFolding',
+  'setChannel',
+  'trimValues',
+  'nextSource',
+  'rowsAt',
+  'addView',
+  'addClient',
+  'removeClient',
+  'bucketMs',
+  'arrived',
 ];
 const mangled = { ...short, ...Object.fromEntries(INTERNAL.map((name, index) => [name, `C${index}`])) };
 const wasmBytes = renameExports(readFileSync(wasm), short);
@@ -97,12 +123,14 @@ const shared = {
 for (const other of ['redux', 'zustand'])
   await build({
     ...shared,
-    entryPoints: ENTRIES.filter((name) => name !== 'ring' && name !== other).map((name) => `src/${name}.ts`),
+    entryPoints: ENTRIES.filter((name) => !APART.flat().includes(name) && name !== other).map(
+      (name) => `src/${name}.ts`,
+    ),
     splitting: true, // one copy of each class, whichever entries a page uses
     format: 'esm',
   });
-// Nothing else is loaded with it: its own copy of what the capped entries share is less than another chunk for them.
-await build({ ...shared, entryPoints: ['src/ring.ts'], format: 'esm' });
+for (const names of APART)
+  await build({ ...shared, entryPoints: names.map((name) => `src/${name}.ts`), splitting: true, format: 'esm' });
 // The worker's script is one file that imports nothing: a bundler may take it as a module or as a classic script.
 await build({ ...shared, entryPoints: ['src/worker_thread.ts'], format: 'iife' });
 writeFileSync(join(dist, 'core.wasm'), wasmBytes);

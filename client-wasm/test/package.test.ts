@@ -37,6 +37,7 @@ beforeAll(() => {
   mkdirSync(installed, { recursive: true });
   execFileSync('tar', ['-xzf', join(folder, tarball), '-C', installed, '--strip-components=1']);
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  symlinkSync(dirname(require.resolve('react/package.json')), join(folder, 'node_modules/react'));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -108,14 +109,36 @@ describe('the package', () => {
     expect(out.trim()).toBe('not_an_array,not_an_array');
   });
 
-  it('does nothing on import, also where there is no WebAssembly and no WebSocket', () => {
+  it('does nothing on import, also where there is no WebAssembly, no WebSocket and no process', () => {
+    const entries = Object.keys(
+      (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: object }).exports,
+    ).filter((name) => !/\.(wasm|js|json)$/.test(name));
+    expect(entries.length).toBeGreaterThan(10);
     const out = run(`
+      await import('react'); // reads process.env by itself
+      const { process } = globalThis;
       const before = Object.keys(globalThis).length;
-      delete globalThis.WebAssembly; delete globalThis.WebSocket; delete globalThis.fetch;
+      for (const name of ['WebAssembly', 'WebSocket', 'fetch', 'process']) delete globalThis[name];
       const keys = [];
-      for (const entry of ['ringfence', 'ringfence/inline']) keys.push(...Object.keys(await import(entry)));
-      console.log(Object.keys(globalThis).length <= before, keys.includes('createStore'), process.getActiveResourcesInfo().filter((name) => /Timeout|TCP/.test(name)).length);`);
-    expect(out.trim()).toBe('true true 0');
+      for (const entry of ${JSON.stringify(entries)})
+        keys.push(...Object.keys(await import(entry.replace('.', 'ringfence'))));
+      globalThis.process = process;
+      console.log(Object.keys(globalThis).length <= before, keys.includes('createStore'), keys.includes('openDevtools'), process.getActiveResourcesInfo().filter((name) => /Timeout|TCP/.test(name)).length);`);
+    expect(out.trim()).toBe('true true true 0');
+  });
+
+  it('has no developer tools on a page without a bundler, which has no process', () => {
+    const out = run(`
+      const { createStore } = await import('ringfence/inline');
+      const { openDevtools } = await import('ringfence/devtools');
+      const store = await createStore({ budget: '1 MiB' });
+      const { process } = globalThis;
+      delete globalThis.process;
+      const devtools = openDevtools(store, { parent: false });
+      globalThis.process = process;
+      console.log(devtools.active, devtools.summary());
+      store.end();`);
+    expect(out.trim()).toBe('false undefined');
   });
 
   it('asks of a page for no more than its memory, two functions, and what Emscripten tells', () => {
@@ -141,10 +164,6 @@ describe('the package', () => {
   });
 
   it('gives hooks that are marked for the client, with React from the user', () => {
-    for (const name of ['react']) {
-      const from = dirname(require.resolve(`${name}/package.json`));
-      symlinkSync(from, join(folder, 'node_modules', name));
-    }
     for (const entry of ['react.js', 'ring.js', 'list.js'])
       expect(readFileSync(join(folder, 'node_modules/ringfence/dist', entry), 'utf8')).toMatch(/^"use client"/);
     expect(run(`import * as hooks from 'ringfence/react'; console.log(Object.keys(hooks).sort().join())`).trim()).toBe(
@@ -209,13 +228,13 @@ describe('the package', () => {
     expect(out).toBe('');
   });
 
-  // What a page loads: an entry, the chunks that it imports, and the WASM.
+  // What a page loads: an entry, the chunks that it imports, now or later, and the WASM.
   it('is small: the main entry with its WASM 48 KB, React 3 KB more, persist and worker 5 KB each, gzip', () => {
     const dist = join(folder, 'node_modules/ringfence/dist');
     const closure = (entry: string, files = new Set<string>()): Set<string> => {
       if (files.has(entry)) return files;
       files.add(entry);
-      for (const [, name] of readFileSync(join(dist, entry), 'utf8').matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g))
+      for (const [, name] of readFileSync(join(dist, entry), 'utf8').matchAll(/(?:from|import)\s*\(?"\.\/([^"]+)"/g))
         closure(name ?? '', files);
       return files;
     };

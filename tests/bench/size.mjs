@@ -8,12 +8,12 @@ const GOAL_BYTES = 48 * 1000;
 const ADDED_BYTES_MAX = { react: 3000, persist: 5000, worker: 5000 };
 const dist = new URL('../../client-wasm/dist/', import.meta.url);
 
-/** An entry and every file that it imports from the package. */
+/** An entry and every file that it imports from the package, now or later. */
 function closure(entry, files = new Set()) {
   if (files.has(entry)) return files;
   files.add(entry);
   const code = readFileSync(new URL(entry, dist), 'utf8');
-  for (const [, name] of code.matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g)) closure(name, files);
+  for (const [, name] of code.matchAll(/(?:from|import)\s*\(?"\.\/([^"]+)"/g)) closure(name, files);
   return files;
 }
 
