@@ -19,5 +19,12 @@ export type { HistoryRow, Summary } from './devtools/summary.js';
  * ```
  * @throws RangeError if `everyMs` is out of its bounds
  */
-export const openDevtools: (store: Store, options?: DevtoolsOptions) => Devtools =
-  process.env.NODE_ENV === 'production' ? off : on;
+export function openDevtools(store: Store, options?: DevtoolsOptions): Devtools {
+  let open = off;
+  try {
+    if (process.env.NODE_ENV !== 'production') open = on;
+  } catch {
+    // A page without a bundler has no `process`, and counts as production.
+  }
+  return open(store, options);
+}

@@ -41,7 +41,8 @@ async function fromResponse(response: Response): Promise<WebAssembly.Module> {
   const where = response.url || 'the response given';
   if (!response.ok) throw new WasmLoadError(`${where} answered ${response.status} ${response.statusText}`.trim());
   // Streaming needs the right MIME type; servers that give another one still serve the right bytes.
-  const type = response.headers.get('content-type')?.split(';')[0]?.trim();
+  // By the specification a parameter is wrong, too.
+  const type = response.headers.get('content-type')?.trim().toLowerCase();
   if (type === 'application/wasm' && typeof WebAssembly.compileStreaming === 'function') {
     try {
       return await WebAssembly.compileStreaming(response);

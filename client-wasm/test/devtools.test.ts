@@ -18,17 +18,33 @@ const root = resolve(import.meta.dirname, '..');
 let folder = '';
 
 const PAGE = `
-import { createStore } from 'ringfence';
-import { encodeBatch } from 'ringfence/testing';
+import { connect, createStore } from 'ringfence';
+import { FakeSocket } from 'ringfence/testing';
 import { openDevtools } from 'ringfence/devtools';
 const store = await createStore({ budget: '4 MiB' });
 const chat = store.history('chat', { capacity: 100, bytes: '256 KiB' });
+/** 150 records of a channel, with a gap of four that was announced and a hole of two, and ten values. */
+const feed = () => {
+  let socket;
+  const client = connect('ws://test/', { store, WebSocket: class extends FakeSocket { constructor(...of) { super(...of); socket = this; } } });
+  const subscription = client.subscribe('room:1', chat);
+  socket.welcome();
+  socket.subscribed('room:1');
+  const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+  socket.events(1, 0, numbers(1, 100));
+  socket.tell({ op: 'gap', channel: 'room:1', channel_id: 1, from: 101, to: 104, missed: 4 });
+  socket.events(1, 104, numbers(105, 134));
+  socket.events(1, 136, numbers(137, 156));
+  for (let value = 0; value < 10; ++value) chat.push({ value });
+  subscription();
+  client();
+};
 store.history('combat log', { capacity: 50, bytes: '64 KiB' });
 const listener = chat.subscribe(function showsTheChat() {});
 const sent = [];
 globalThis.__REDUX_DEVTOOLS_EXTENSION__ = { connect: ({ name }) => ({ init: (s) => sent.push(['init', name]), send: (a) => sent.push([a.type]) }) };
 const devtools = openDevtools(store, { everyMs: 100 });
-Object.assign(globalThis, { store, chat, devtools, sent, listener });
+Object.assign(globalThis, { store, chat, devtools, sent, listener, feed });
 document.title = 'ready';
 `;
 
@@ -186,6 +202,16 @@ describe('the panel', () => {
         expect(text).toContain(part);
       await page.evaluate(() => (globalThis as unknown as { listener: () => void }).listener());
       await panel.getByText('2 live handles').waitFor();
+      const gone = page.evaluate(() => (globalThis as unknown as { feed: () => void }).feed());
+      await panel.getByText('100 of 100').waitFor();
+      await gone;
+      const row = await panel.locator('tbody tr').first().locator('td').allInnerTexts();
+      expect([row[0], row[2], row[4], row[5]]).toEqual(['chat', '100 of 100', '60', '6']);
+      expect(row[3]).toMatch(/^\d+ KiB of 256 KiB$/);
+      expect(Number(row[6])).toBeGreaterThan(0); // 160 in the tenth of a second it was fed in, or in a longer one
+      const totals = (await panel.locator('dl div').allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
+      expect(totals).toEqual(expect.arrayContaining(['records 160', 'gaps 6', 'refused 0', 'listener errors 0']));
+      await page.waitForFunction(() => (globalThis as unknown as { sent: unknown[] }).sent.length === 2);
       const picture = process.env['RINGFENCE_SCREENSHOT'];
       if (picture) await page.screenshot({ path: picture });
 
@@ -203,6 +229,7 @@ describe('the panel', () => {
       await panel.waitFor({ state: 'detached' });
       expect(await page.evaluate(() => (globalThis as unknown as { sent: unknown }).sent)).toEqual([
         ['init', 'ringfence'],
+        ['ringfence: 160 records'],
       ]);
       expect(problems).toEqual([]);
     } finally {

@@ -29,6 +29,8 @@ beforeAll(async () => {
     if (path.startsWith('/missing')) return response.writeHead(404).end('no');
     if (path.startsWith('/cut'))
       return response.setHeader('content-type', 'application/wasm').end(bytes.subarray(0, 999));
+    if (path.startsWith('/charset'))
+      return response.setHeader('content-type', 'application/wasm; charset=utf-8').end(bytes);
     if (path.startsWith('/good')) response.setHeader('content-type', 'application/wasm');
     return response.end(bytes); // /plain: no type
   });
@@ -42,6 +44,7 @@ describe('the WASM', () => {
     ['an address', () => `${base}/good`],
     ['a URL', () => new URL(`${base}/good2`)],
     ['an address without the right MIME type', () => `${base}/plain`],
+    ['an address whose MIME type has a parameter, which streaming refuses', () => `${base}/charset`],
     ['a file', () => pathToFileURL(wasmPath)],
     ['bytes', () => bytes],
     ['an ArrayBuffer', () => bytes.slice().buffer],

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { connect } from '../src/index.js';
 import { persist } from '../src/persist.js';
-import { MemoryServer, expectNoLeaks } from '../src/testing.js';
+import { FakeClock, MemoryServer, expectNoLeaks } from '../src/testing.js';
 import type { ChannelResume } from '../src/types.js';
 import { type Page, indexedDB, leave, page, stored } from './persist_support.js';
 import { until } from './server_process.js';
@@ -138,6 +138,17 @@ describe('persist', () => {
     const second = await page({ maxAge: 1000 });
     expect(second.chat.size).toBe(0);
     await leave(second);
+  });
+
+  it("tells the age by the store's clock", async () => {
+    const first = await page();
+    first.fed().push(5, undefined, 1_000_000); // a second after 1970
+    await leave(first);
+    const store = makeStore({ timers: new FakeClock(1100) });
+    const chat = store.history('chat', { bytes: '256 KiB', maxAge: 60_000 });
+    const kept = await persist(chat, { indexedDB });
+    expect([kept.restored, chat.size, chat.stats().evicted.age]).toEqual([5, 5, 0]);
+    await leave({ kept, store });
   });
 
   it('writes once for many batches, and nothing where nothing has changed', async () => {

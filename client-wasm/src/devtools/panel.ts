@@ -97,7 +97,7 @@ export function definePanel(): void {
         ['WASM memory', `${kib(store.memoryBytes)} of ${kib(store.budgetBytes)}`],
         ['declared', `${kib(store.declaredBytes)} of ${kib(store.capacityBytes)}`],
         ['records', String(store.records)],
-        ['gaps', String(histories.reduce((sum, { missed }) => sum + missed, 0) + store.holes)],
+        ['gaps', String(histories.reduce((sum, { missed }) => sum + missed, 0))],
         [
           'refused',
           String(store.refusedBatches + store.refusedRecords),

@@ -36,5 +36,5 @@ export function restore(history: HistoryImpl<unknown>, kept: Kept, segments: rea
   }
   history.fed = true;
   history.resume = { channel: kept.channel, epoch: kept.epoch };
-  if (history.maxAge !== undefined) history.expire(Date.now());
+  if (history.maxAge !== undefined) history.expire(store.timers.now());
 }
