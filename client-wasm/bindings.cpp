@@ -181,7 +181,8 @@ class Core {
   // 0 with error() set if refused.
   std::uint32_t add_view(HistoryId id, std::uint32_t types_bytes, std::uint32_t channels_bytes,
                          std::uint32_t text_bytes, std::uint32_t capacity, double rate_bucket_us) {
-    if (!has_room(View::memory_bytes(std::min(capacity, View::kCapacityMax)))) return 0;
+    const std::uint64_t bytes = View::memory_bytes(std::min(capacity, View::kCapacityMax));
+    if (!has_room(bytes > replica_->pool().capacity_bytes() ? 0 : bytes)) return 0;
     std::string_view rest = text(types_bytes + channels_bytes + text_bytes);
     ViewFilter filter;
     filter.types = rest.substr(0, types_bytes);
@@ -240,7 +241,7 @@ class Core {
     LruLimits limits{entries};
     if (bytes_max > 0) limits.cost = static_cast<std::uint64_t>(bytes_max);
     const std::uint64_t bytes = KeyTable::memory_bytes(limits);
-    if (!replica_->set_aside(bytes)) return error_ = number(Error::over_budget), nullptr;
+    if (const auto aside = replica_->set_aside(bytes); !aside) return error_ = number(aside.error()), nullptr;
     auto table = has_room(KeyTable::memory_bytes({entries})) ? take(KeyTable::create(limits)) : std::nullopt;
     if (table) return table->release();
     replica_->give_back(bytes);

@@ -12,7 +12,7 @@ export function checkBytes(name: string, value: unknown, min: number, max: numbe
   if (typeof value === 'string') {
     const parts = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(value);
     const unit = UNITS[parts?.[2]?.toLowerCase() ?? 'none'];
-    bytes = parts && unit !== undefined ? Math.floor(Number(parts[1]) * unit) : Number.NaN;
+    bytes = parts && unit !== undefined ? Number(parts[1]) * unit : Number.NaN;
   }
   if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < min || bytes > max)
     throw new RangeError(`${name} is ${show(value)}: it must be from ${min} to ${max} bytes, e.g. 65536 or '64 KiB'`);

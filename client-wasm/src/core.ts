@@ -11,9 +11,10 @@ const INITIAL_PAGES = 4;
 /** Of the first pages, what is no heap, and what the core's own tables and its reserve take. */
 const FIXED_BYTES = 224 * 1024;
 /** Of the core's block of texts. */
-const TEXT_BYTES_MAX = 32 * 1024;
+export const TEXT_BYTES_MAX = 32 * 1024;
 const ROW_BYTES = 32;
 const ERROR_NUMBERS_MAX = 64;
+const HISTORIES_MAX = 4096; // Replica::kHistoriesMax
 
 export const BUDGET_BYTES_MIN = 1024 * 1024;
 export const BUDGET_BYTES_MAX = 2 * 1024 ** 3 - PAGE_BYTES;
@@ -233,8 +234,11 @@ export class Core {
   addHistory(name: string, recordsMax: number, bytesMax: number, ageMaxMs: number): number {
     const id = this.wasm.rf_add_history(this.#put(name), recordsMax, bytesMax, ageMaxMs * 1000);
     if (id === 0) {
-      const { capacityBytes, declaredBytes } = this.storeNumbers();
-      const left = `${bytesMax} bytes asked for, ${capacityBytes - declaredBytes} of ${capacityBytes} not set aside yet`;
+      const { capacityBytes, declaredBytes, histories } = this.storeNumbers();
+      const left =
+        histories === HISTORIES_MAX
+          ? `there are ${histories}, and no more`
+          : `${bytesMax} bytes asked for, ${capacityBytes - declaredBytes} of ${capacityBytes} not set aside yet`;
       this.check(this.wasm.rf_error(), `history ${JSON.stringify(name)} (${left})`);
     }
     return id;
@@ -385,10 +389,12 @@ export class Core {
     return written;
   }
 
-  /** @throws RingfenceError unless `error` is 0 */
+  /** @throws RangeError for what could never fit, RingfenceError for any other `error` but 0 */
   check(error: number, what: string): void {
     if (error === 0) return;
     const code = this.errorName(error);
+    if (code === 'bad_capacity')
+      throw new RangeError(`${what}: the budget leaves at most ${this.storeNumbers().capacityBytes} bytes`);
     throw new RingfenceError(code, `${what} was refused: ${code}`);
   }
 }

@@ -112,9 +112,10 @@ export class HandleTable {
     this.#registry?.unregister(registration);
   }
 
-  count(kind: HandleKind): number {
+  /** @param owners only of these */
+  count(kind: HandleKind, owners = /^/): number {
     let count = 0;
-    for (const live of this.#live) if (live.kind === kind) ++count;
+    for (const live of this.#live) if (live.kind === kind && owners.test(live.owner)) ++count;
     return count;
   }
 

@@ -1,5 +1,5 @@
-import { checkBytes, checkInteger, checkType } from './check.js';
-import type { Place } from './core.js';
+import { byteLength, checkBytes, checkInteger, checkType } from './check.js';
+import { type Place, TEXT_BYTES_MAX } from './core.js';
 import { EndedError, RingfenceError } from './errors.js';
 import { Callable, type Registration, dispose } from './handle.js';
 import { RowTable } from './rows.js';
@@ -24,6 +24,9 @@ const PUSH_TYPE = 'pushed';
 /** What a pushed value is charged where nobody says what it takes. */
 export const PUSH_BYTES = 256;
 const PUSH_BYTES_MAX = 2 ** 31;
+/** Of a record as the core has it: the least, and what one takes beside a value's type and text (a segment's header too). */
+const RECORD_BYTES_MIN = 32;
+const ENTRY_BYTES = 80;
 const TIME_MS_MAX = 2 ** 43;
 const ITERATE_ROWS = 64;
 const AGE_MS_MAX = 100 * 365 * 24 * 3600 * 1000;
@@ -80,11 +83,12 @@ export class HistoryImpl<T> extends Callable implements History<T>, Source<T> {
       throw new RangeError(`name is ${JSON.stringify(name)}: it must have 1 to ${NAME_CHARS_MAX} characters`);
     this.#store = store;
     this.name = name;
-    this.capacity = checkInteger('capacity', options.capacity ?? 1000, 1, 2 ** 32 - 1);
-    this.bytesMax = checkBytes('bytes', options.bytes ?? '1 MiB', HISTORY_BYTES_MIN, 2 ** 31);
+    const { capacityBytes } = store.core.storeNumbers();
+    this.capacity = checkInteger('capacity', options.capacity ?? 1000, 1, Math.floor(capacityBytes / RECORD_BYTES_MIN));
+    this.bytesMax = checkBytes('bytes', options.bytes ?? '1 MiB', HISTORY_BYTES_MIN, capacityBytes);
     if (options.maxAge !== undefined) this.maxAge = checkInteger('maxAge', options.maxAge, 1, AGE_MS_MAX);
     this.#options = options as HistoryOptions<unknown>;
-    this.#rows = new RowTable(options.decode, this.#values);
+    this.#rows = new RowTable(options.decode, this.#values, (error) => store.tell(error));
     this.id = store.core.addHistory(name, this.capacity, this.bytesMax, this.maxAge ?? 0);
     this.#registration = store.table.open('history', name, 'store', () => this.#end());
   }
@@ -376,13 +380,16 @@ export class HistoryImpl<T> extends Callable implements History<T>, Source<T> {
 
   #entry(value: T, options: PushOptions): Entry<T> {
     const { typeOf, sizeOf, textOf } = this.#options;
-    const type = options.type ?? typeOf?.(value);
-    return {
-      value,
-      type: type === undefined ? PUSH_TYPE : checkType(type),
-      charge: sizeOf ? checkInteger('size', sizeOf(value), 0, PUSH_BYTES_MAX) : PUSH_BYTES,
-      text: textOf ? JSON.stringify(String(textOf(value))).slice(1, -1) : '', // as the core searches it
-    };
+    const own = options.type ?? typeOf?.(value);
+    const type = own === undefined ? PUSH_TYPE : checkType(own);
+    const charge = sizeOf ? checkInteger('size', sizeOf(value), 0, PUSH_BYTES_MAX) : PUSH_BYTES;
+    const text = textOf ? JSON.stringify(String(textOf(value))).slice(1, -1) : ''; // as the core searches it
+    const textBytes = byteLength(text);
+    checkInteger('text', textBytes, 0, TEXT_BYTES_MAX);
+    const bytes = charge + ENTRY_BYTES + Math.ceil((byteLength(type) + textBytes) / 8) * 8;
+    if (bytes > this.bytesMax)
+      throw new RingfenceError('record_too_large', `a value was refused: record_too_large, it takes ${bytes} bytes`);
+    return { value, type, charge, text };
   }
 
   #push({ value, type, charge, text }: Entry<T>, time: number): void {

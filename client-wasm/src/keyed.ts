@@ -46,7 +46,7 @@ interface Slot<K, V> {
  * occupants.set(player.id, player);
  * const { entries } = useKeyed(occupants);
  * ```
- * @throws RangeError for an option out of its bounds
+ * @throws RangeError for an option out of its bounds, or above what the whole budget could hold
  * @throws RingfenceError `over_budget`, `duplicate_name`, `memory_full`
  * @throws EndedError for a store that has ended
  */

@@ -14,11 +14,18 @@ export class RowTable<T> {
   readonly #values: ValueRing<T>;
   #first = 0;
   #sweepAt = SWEEP_MIN;
+  readonly #tell: (error: Error) => void;
   undecodable = 0;
 
-  constructor(decode: ((value: unknown, type: string) => T) | undefined, values: ValueRing<T>) {
+  /** @param tell gets the first error of each read; it is called later, since a read may be part of a rendering */
+  constructor(
+    decode: ((value: unknown, type: string) => T) | undefined,
+    values: ValueRing<T>,
+    tell: (error: Error) => void,
+  ) {
     this.#decode = decode;
     this.#values = values;
+    this.#tell = tell;
   }
 
   /** Entries in the table, for tests. */
@@ -29,6 +36,8 @@ export class RowTable<T> {
   /** The rows at [start, end), all of which are held. */
   read(core: Core, id: number, start: number, end: number): Row<T>[] {
     const rows: Row<T>[] = [];
+    const before = this.undecodable;
+    let error: Error | undefined;
     for (let position = start; position < end;) {
       const row = this.#rows.get(position)?.deref();
       if (row) {
@@ -45,8 +54,10 @@ export class RowTable<T> {
         const decoded = this.#make(raw, this.#values.find(position));
         this.#rows.set(position++, new WeakRef(decoded));
         rows.push(decoded);
+        error ??= decoded.error;
       }
     }
+    if (error && this.undecodable > before) queueMicrotask(() => this.#tell(error));
     if (this.#rows.size >= this.#sweepAt) this.#sweep();
     return rows;
   }

@@ -84,6 +84,7 @@ export class StoreImpl implements Store {
   #sources = 0;
   #listenerErrors = 0;
   #notifications = 0;
+  #pushes = 0;
   #expireTimer: unknown;
 
   constructor(module: WebAssembly.Module, options: StoreOptions) {
@@ -122,9 +123,10 @@ export class StoreImpl implements Store {
       clientListeners += client.handleCounts.listeners;
     }
     const clients = this.#clients.size;
-    const { histories, listeners, routes } = this.#ended
+    const { histories, routes, ...core } = this.#ended
       ? { histories: 0, listeners: 0, routes: 0 }
       : this.#core.storeNumbers();
+    const listeners = core.listeners + this.table.count('listener', /^(queue|keyed) /); // those are JavaScript's alone
     const views = this.table.count('view');
     const projections = this.table.count('projection');
     const queues = this.table.count('queue');
@@ -156,7 +158,7 @@ export class StoreImpl implements Store {
       capacityBytes: numbers.capacityBytes,
       declaredBytes: numbers.declaredBytes,
       batches: numbers.batches,
-      records: numbers.records,
+      records: numbers.records + this.#pushes,
       batchBytes: numbers.batchBytes,
       duplicates: numbers.duplicates,
       refusedRecords: numbers.refusedRecords,
@@ -237,6 +239,7 @@ export class StoreImpl implements Store {
   /** A value was pushed. */
   pushed(history: HistoryImpl<unknown>): void {
     ++this.tick;
+    ++this.#pushes;
     this.#withValues.add(history);
     this.#notifier.schedule();
   }

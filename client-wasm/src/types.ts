@@ -103,13 +103,13 @@ export interface Window<T = unknown> {
 }
 
 export interface HistoryOptions<T = unknown> {
-  /** The most records held, 1 to 2^32 - 1. Default 1,000. */
+  /** The most records held: from 1 to what the budget could hold of the smallest, of 32 bytes each. Default 1,000. */
   readonly capacity?: number;
-  /** The most bytes held, whole segments counted: a number or e.g. `'1 MiB'`, at least 4,096. Default `'1 MiB'`. */
+  /** The most bytes held, whole segments counted: a number or e.g. `'1 MiB'`, from 4,096 to the store's `capacityBytes`. Default `'1 MiB'`. */
   readonly bytes?: number | string;
   /** Records older than this many milliseconds leave. Default: no limit. */
   readonly maxAge?: number;
-  /** Makes the row's data of the parsed JSON; what it throws becomes the row's `error`. Default: the value itself. */
+  /** Makes the row's data of the parsed JSON; what it throws becomes the row's `error`, is counted, and told to `onError`. Default: the value itself. */
   readonly decode?: (value: unknown, type: string) => T;
   /** The type of a pushed value, 1 to 255 bytes. Default: `'pushed'`. */
   readonly typeOf?: (value: T) => string;
@@ -200,7 +200,10 @@ export interface History<T = unknown> {
    * records of the channel), `reducing` (by a reducer of this history). What throws has added nothing.
    */
   push(value: T, options?: PushOptions): number;
-  /** Adds all of them or, where one is refused, none. Returns the seq of the last one; `lastSeq` if there is none. */
+  /**
+   * Adds all of them, or none where one is out of its bounds or too large. Returns the seq of the last one; `lastSeq` if there is none.
+   * @throws as `push`. Only after `memory_full` and `seq_exhausted` those before the one that was refused are there.
+   */
   pushMany(values: Iterable<T>, options?: PushOptions): number;
   /** The newest n rows, oldest first; 0 gives none. n: 0 to 100,000. */
   last(n: number): readonly Row<T>[];
@@ -238,7 +241,10 @@ export interface StoreOptions {
   readonly notify?: 'frame' | 'microtask';
   /** The largest batch taken, 4 KiB to 16 MiB; part of the budget. Default: 1 MiB, at most an eighth of the budget. */
   readonly batchBytes?: number | string;
-  /** Told of what a listener threw. Default: `reportError`, so that it reaches `window.onerror`. */
+  /**
+   * Told of what a listener, reducer or predicate threw, and of each reading of rows the first error of one that did not decode.
+   * Default: `reportError`, so that it reaches `window.onerror`.
+   */
   readonly onError?: (error: unknown) => void;
   /**
    * In development: told once of each handle that was garbage-collected without its end. What it stood for stays until
@@ -249,10 +255,10 @@ export interface StoreOptions {
   readonly timers?: Timers;
 }
 
-/** Live handles by kind. All zero but for what is in use: a leak shows here. */
+/** How many handles are live, by kind. All zero but for what is in use: a leak shows here. `liveHandles()` lists each. */
 export interface HandleCounts {
   readonly histories: number;
-  /** Listeners of histories, as the WASM side counts them. */
+  /** Listeners: of histories, as the WASM side counts them, and of queues and keyed maps. */
   readonly listeners: number;
   /** Channels that feed a history, as the WASM side counts them. */
   readonly routes: number;
@@ -282,7 +288,7 @@ export interface StoreStats {
   readonly capacityBytes: number;
   readonly declaredBytes: number;
   readonly batches: number;
-  /** Records taken into a history. */
+  /** Records taken into histories, pushed values included. */
   readonly records: number;
   readonly batchBytes: number;
   readonly duplicates: number;
@@ -295,7 +301,7 @@ export interface StoreStats {
   readonly refusedBatches: number;
   /** Refused batches by error code. Only codes that occurred. */
   readonly refusedBatchesByCode: Readonly<Record<string, number>>;
-  /** Exceptions thrown by listeners, reducers and predicates. */
+  /** How many errors were told to `onError`. */
   readonly listenerErrors: number;
   readonly notifications: number;
   readonly handles: HandleCounts;
@@ -307,8 +313,8 @@ export interface StoreStats {
 export interface Store {
   /**
    * Declares a history. Its `bytes` are set aside at once: one that does not fit is refused here, not later.
-   * @throws RangeError for an option out of its bounds
-   * @throws RingfenceError `over_budget`, `duplicate_name`, `memory_full` (listeners and histories took what is not records)
+   * @throws RangeError for an option out of its bounds, or above what the whole budget could hold
+   * @throws RingfenceError `over_budget` (beside the others, or more than 4,096 histories), `duplicate_name`, `memory_full` (listeners and histories took what is not records)
    */
   history<T = unknown>(name: string, options?: HistoryOptions<T>): History<T>;
   /** The histories that have not ended, oldest first. */

@@ -189,8 +189,8 @@ class ViewImpl<T> {
  * const whispers = view(chat, { types: ['whisper'], text: 'dragon' });
  * const { items, unread } = useView(whispers, { last: 50 });
  * ```
- * @throws RangeError for a filter or option out of its bounds
- * @throws RingfenceError `over_budget`
+ * @throws RangeError for a filter or option out of its bounds, or above what the whole budget could hold
+ * @throws RingfenceError `over_budget` beside what else is set aside
  * @throws EndedError for a history that has ended
  */
 export function view<T = unknown>(history: History<T>, filter: ViewFilter = {}, options: ViewOptions = {}): View<T> {

@@ -47,14 +47,55 @@ describe('A history of pushed values', () => {
     expect(history.size).toBe(2);
     expect(history.pushMany([])).toBe(2);
     expect(codeOf(() => history.push(2 ** 30))).toBe('record_too_large');
+    expect(codeOf(() => history.pushMany([1, 2, 2 ** 30]))).toBe('record_too_large');
     expect(history.size).toBe(2);
+    const texts = store.history<string>('b', { textOf: (value) => value });
+    expect(() => texts.pushMany(['a', 'b', 'c'.repeat(40_000)])).toThrow(
+      'text is 40000: it must be a whole number from 0 to 32768',
+    );
+    expect(texts.size).toBe(0);
+    store.end();
+  });
+
+  it('takes the largest value that the core takes, to the byte', () => {
+    const store = makeStore();
+    for (const [type, text] of [
+      ['t', ''],
+      ['seventeen-bytes-x', 'exactly so much'],
+      ['é', 'ü'.repeat(700)],
+      ['x'.repeat(255), 'y'.repeat(3000)],
+    ] as const) {
+      let charge = 4096;
+      const history = store.history<number>('a', {
+        bytes: 4096,
+        typeOf: () => type,
+        textOf: () => text,
+        sizeOf: () => charge,
+      });
+      const code = (): string | undefined => {
+        try {
+          history.push(1);
+          return undefined;
+        } catch (error) {
+          return String(error);
+        }
+      };
+      while (code() !== undefined) --charge;
+      const most = charge;
+      expect(most).toBeGreaterThan(100);
+      history.push(1);
+      expect([history.size, history.stats().allocatedBytes + most]).toEqual([1, 4096]);
+      charge = most + 1;
+      expect(code()).toMatch(/record_too_large, it takes 40\d\d bytes/);
+      history.end();
+    }
     store.end();
   });
 
   it('charges 256 bytes for a value, or what sizeOf says', () => {
     const store = makeStore();
-    const usual = store.history('usual', { capacity: 100_000, bytes: 65536 });
-    const sized = store.history('sized', { capacity: 100_000, bytes: 65536, sizeOf: () => 6000 });
+    const usual = store.history('usual', { capacity: 90_000, bytes: 65536 });
+    const sized = store.history('sized', { capacity: 90_000, bytes: 65536, sizeOf: () => 6000 });
     for (let n = 0; n < 1000; ++n) {
       usual.push(n);
       sized.push(n);

@@ -281,11 +281,19 @@ describe('A keyed map', () => {
     map.end();
     limited.end();
     expect(store.stats().declaredBytes).toBe(declaredBytes);
-    expect(codeOf(() => keyed(store, 'c', { capacity: 1_000_000 }))).toBe('over_budget');
-    expect(codeOf(() => keyed(store, 'c', { capacity: 10, bytes: '4 MiB' }))).toBe('over_budget');
-    expect(() => keyed(store, 'c', { capacity: 1_000_000 })).toThrow(
-      /keyed "c" of 1000000 entries was refused: over_budget/,
-    );
+    const { capacityBytes } = store.stats();
+    for (const [options, asked] of [
+      [{ capacity: 1_000_000 }, '1000000 entries and 0 bytes'],
+      [{ capacity: 10, bytes: '1 GiB' }, `10 entries and ${1024 ** 3} bytes`],
+    ] as const) {
+      expect(() => keyed(store, 'c', options)).toThrow(RangeError);
+      expect(() => keyed(store, 'c', options)).toThrow(
+        `keyed "c" of ${asked}: the budget leaves at most ${capacityBytes} bytes`,
+      );
+    }
+    const most = store.history('most', { bytes: capacityBytes - declaredBytes - 8192 });
+    expect(codeOf(() => keyed(store, 'c', { capacity: 1000 }))).toBe('over_budget');
+    most.end();
     expect(store.liveHandles()).toEqual([]);
     // Again and again: what it took is given back.
     for (let round = 0; round < 200; ++round) {
@@ -318,7 +326,7 @@ describe('A keyed map', () => {
     map.set('a', 1);
     const listener = map.subscribe(() => undefined);
     const trim = map.onTrim(() => undefined);
-    expect(store.handles()).toMatchObject({ keyed: 1, total: 1 });
+    expect(store.handles()).toMatchObject({ keyed: 1, listeners: 2, total: 3 });
     expect(store.liveHandles().map(({ kind, name, owner }) => [kind, name, owner])).toEqual([
       ['keyed', 'a', 'store'],
       ['listener', '', 'keyed "a"'],

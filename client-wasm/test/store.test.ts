@@ -28,7 +28,7 @@ describe('store', () => {
   });
 
   it('reads budgets as numbers and as text', () => {
-    for (const budget of [2 * 1024 * 1024, '2 MiB', '2mib', ' 2048 KiB ', '2097152']) {
+    for (const budget of [2 * 1024 * 1024, '2 MiB', '2mib', ' 2048 KiB ', '2097152', '2.0 MiB']) {
       const store = makeStore({ budget });
       expect(store.stats().budgetBytes).toBe(2 * 1024 * 1024);
       store.end();
@@ -51,13 +51,48 @@ describe('store', () => {
     store.end();
   });
 
+  it('refuses what no budget of its size could ever hold, with the value and the limit', () => {
+    const store = makeStore({ budget: '4 MiB' });
+    const { capacityBytes } = store.stats();
+    expect(() => store.history('a', { bytes: '1 GiB' })).toThrow(RangeError);
+    expect(() => store.history('a', { bytes: '1 GiB' })).toThrow(
+      `bytes is "1 GiB": it must be from 4096 to ${capacityBytes} bytes`,
+    );
+    const recordsMax = Math.floor(capacityBytes / 32);
+    for (const capacity of [4e9, recordsMax + 1]) {
+      expect(() => store.history('a', { capacity })).toThrow(RangeError);
+      expect(() => store.history('a', { capacity })).toThrow(
+        `capacity is ${capacity}: it must be a whole number from 1 to ${recordsMax}`,
+      );
+    }
+    store.history('a', { capacity: recordsMax, bytes: capacityBytes });
+    store.end();
+  });
+
+  it('holds 4,096 histories, and says so to one more', () => {
+    const store = makeStore({ budget: '64 MiB' });
+    for (let n = 0; n < 4096; ++n) store.history(`h${n}`, { bytes: 4096 });
+    expect(() => store.history('more', { bytes: 4096 })).toThrow(
+      'history "more" (there are 4096, and no more) was refused: over_budget',
+    );
+    store.end();
+  });
+
   it('refuses options out of bounds with their value and limit', () => {
     const store = makeStore();
-    for (const options of [{ capacity: 0 }, { capacity: 1.5 }, { bytes: 4095 }, { bytes: 'much' }, { maxAge: 0 }])
+    for (const options of [
+      { capacity: 0 },
+      { capacity: 1.5 },
+      { bytes: 4095 },
+      { bytes: 'much' },
+      { bytes: '4096.7' },
+      { bytes: '4.3 KiB' },
+      { maxAge: 0 },
+    ])
       expect(() => store.history('a', options)).toThrow(RangeError);
     expect(() => store.history('')).toThrow(RangeError);
     expect(() => store.history('a', { capacity: 0 })).toThrow(
-      /capacity is 0: it must be a whole number from 1 to 4294967295/,
+      /capacity is 0: it must be a whole number from 1 to \d+$/,
     );
     expect(store.handles().total).toBe(0);
     const history = store.history('a');
@@ -71,7 +106,7 @@ describe('store', () => {
     const { capacityBytes, budgetBytes } = store.stats();
     const bytes = Math.floor(capacityBytes / 8 / 4096) * 4096;
     const feeds = Array.from({ length: 8 }, (_, index) => {
-      const history = store.history(`h${index}`, { capacity: 1_000_000, bytes });
+      const history = store.history(`h${index}`, { capacity: 46_000, bytes });
       return new Feed(store, history, index);
     });
     let seed = 12345;

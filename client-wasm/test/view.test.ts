@@ -114,7 +114,13 @@ describe('A view', () => {
         /capacity is .*: it must be a whole number from 1 to 1000000/,
       );
     expect(() => view(history, {}, { rateBucketMs: 9 })).toThrow(RangeError);
-    expect(codeOf(() => view(history, {}, { capacity: 1_000_000 }))).toBe('over_budget');
+    const { capacityBytes, declaredBytes: before } = store.stats();
+    const overBudget = (): unknown => view(history, {}, { capacity: Math.floor(capacityBytes / 8) });
+    expect(overBudget).toThrow(RangeError);
+    expect(overBudget).toThrow(/^a view of \d+ matches: the budget leaves at most \d+ bytes$/);
+    const most = store.history('most', { bytes: capacityBytes - before - 8192 });
+    expect(codeOf(() => view(history))).toBe('over_budget');
+    most.end();
     expect(store.handles().views).toBe(0);
     const { declaredBytes } = store.stats();
     const one = view(history);

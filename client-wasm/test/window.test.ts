@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Row } from '../src/types.js';
-import { Feed, idOf, makeStore } from './support.js';
+import { Feed, idOf, makeStore, microtask } from './support.js';
 
 const seqs = (rows: readonly Row[]): number[] => rows.map((row) => row.seq);
 
@@ -90,7 +90,7 @@ describe('window', () => {
 
   it('reads windows of many rows, across segments', () => {
     const store = makeStore();
-    const history = store.history('a', { capacity: 100_000, bytes: '2 MiB' });
+    const history = store.history('a', { capacity: 90_000, bytes: '2 MiB' });
     const feed = new Feed(store, history);
     for (let round = 0; round < 20; ++round) feed.push(1000);
     const { items } = history.window({ last: 100_000 }).getSnapshot();
@@ -111,8 +111,9 @@ describe('window', () => {
     store.end();
   });
 
-  it('makes a row with an error of a payload that does not decode', () => {
-    const store = makeStore();
+  it('makes a row with an error of a payload that does not decode, and tells the first of each read', async () => {
+    const told: unknown[] = [];
+    const store = makeStore({ onError: (error) => told.push(error) });
     const history = store.history<number>('a', {
       decode: (value) => {
         if (typeof value !== 'number') throw new Error('no number');
@@ -126,6 +127,14 @@ describe('window', () => {
     expect(items[1]).toMatchObject({ data: undefined, error: new Error('no number') });
     expect(items[2]?.error).toBeInstanceOf(SyntaxError);
     expect(history.stats().undecodable).toBe(2);
+    // Not while it is read, which may be in a rendering.
+    expect(told).toEqual([]);
+    await microtask();
+    expect(told).toEqual([new Error('no number')]);
+    expect(store.stats().listenerErrors).toBe(1);
+    expect(history.last(3)[1]).toBe(items[1]); // the same rows: nothing new to tell
+    await microtask();
+    expect(told).toHaveLength(1);
     store.end();
   });
 

@@ -7,8 +7,8 @@
 // Bounds   all histories together: the pool's limit, and the sum of their bytes_max and of what else is set aside never
 //          passes it, so an append does not fail for memory. Histories: kHistoriesMax. Routes: one a history. Views: kViewsMax.
 // Cost     ingest: one validating pass and one copy of the records; no allocation but for segments.
-// Errors   add_view: not_subscribed (no such history), over_budget and those of view.h. add_history: bad_capacity, over_budget, duplicate_name. attach: already_attached, not_subscribed (no such
-//          history). ingest: those of batch.h.
+// Errors   add_view: not_subscribed (no such history), those of set_aside() and of view.h. add_history: bad_capacity,
+//          over_budget, duplicate_name. attach: already_attached, not_subscribed (no such history). ingest: those of batch.h.
 #pragma once
 
 #include <array>
@@ -99,8 +99,8 @@ class Replica {
   // The channel that feeds a history, for the filters of views.
   void set_channel(HistoryId id, std::string_view channel);
 
-  // Bytes for what else lies in the same memory. False: more than there is.
-  [[nodiscard]] bool set_aside(std::uint64_t bytes) noexcept;
+  // Bytes for what else lies in the same memory. bad_capacity: more than there ever is; over_budget: than there is now.
+  Result<void> set_aside(std::uint64_t bytes) noexcept;
   void give_back(std::uint64_t bytes) noexcept;
 
   // Calls back after a change of the history, once a notify() however many changes there were.

@@ -28,7 +28,8 @@ Result<ViewId> Replica::add_view(HistoryId id, ViewFilter filter, std::uint32_t 
   const auto found = histories_.find(id);
   if (found == histories_.end()) return Error::not_subscribed;
   if (capacity == 0 || capacity > View::kCapacityMax) return Error::bad_capacity;
-  if (views_.size() >= kViewsMax || !set_aside(View::memory_bytes(capacity))) return Error::over_budget;
+  if (views_.size() >= kViewsMax) return Error::over_budget;
+  if (auto room = set_aside(View::memory_bytes(capacity)); !room) return room.error();
   auto view = View::create(std::move(filter), capacity, rate_bucket_us);
   if (!view) {
     give_back(View::memory_bytes(capacity));
@@ -82,10 +83,11 @@ void Replica::update_views(Held& held) {
   for (View* const view : held.views) view->update(held.history, held.channel);
 }
 
-bool Replica::set_aside(std::uint64_t bytes) noexcept {
-  if (bytes > pool_.capacity_bytes() - declared_bytes_) return false;
+Result<void> Replica::set_aside(std::uint64_t bytes) noexcept {
+  if (bytes > pool_.capacity_bytes()) return Error::bad_capacity;
+  if (bytes > pool_.capacity_bytes() - declared_bytes_) return Error::over_budget;
   declared_bytes_ += bytes;
-  return true;
+  return {};
 }
 
 void Replica::give_back(std::uint64_t bytes) noexcept {

@@ -271,6 +271,10 @@ TEST_CASE("Replica sets the memory of views aside, and gives it back with them o
   CHECK(replica->add_view(a, {"a\n", "", ""}, 10, 1).error() == Error::bad_field);
   CHECK(replica->declared_bytes() == kMiB);
   CHECK(replica->add_view(a, {}, 200'000, 1).error() == Error::over_budget);
+  CHECK(replica->add_view(a, {}, 1'000'000, 1).error() == Error::bad_capacity);  // with no history there, either
+  CHECK(replica->set_aside(2 * kMiB + 1).error() == Error::bad_capacity);
+  CHECK(replica->set_aside(kMiB + 1).error() == Error::over_budget);
+  CHECK(replica->declared_bytes() == kMiB);
   const ViewId first = replica->add_view(a, {}, 1000, 1).value();
   REQUIRE(replica->add_view(a, {}, 1000, 1).ok());
   CHECK(replica->declared_bytes() == kMiB + 2 * View::memory_bytes(1000));

@@ -25,11 +25,11 @@ export class KeyTable {
   readonly #core: Core;
   readonly #address: number;
 
-  /** `bytesMax` 0: no limit. @throws RingfenceError `over_budget`, `memory_full` */
+  /** `bytesMax` 0: no limit. @throws RangeError for more than the budget; RingfenceError `over_budget`, `memory_full` */
   constructor(core: Core, label: string, capacity: number, bytesMax: number) {
     this.#core = core;
     this.#address = core.wasm.rf_add_keyed(capacity, bytesMax);
-    if (this.#address === 0) core.check(core.wasm.rf_error(), `${label} of ${capacity} entries`);
+    if (this.#address === 0) core.check(core.wasm.rf_error(), `${label} of ${capacity} entries and ${bytesMax} bytes`);
   }
 
   delete(): void {

@@ -43,8 +43,7 @@ export function expectNoLeaks(store: Store, { since, allow = DECLARED }: LeakOpt
     ['history', counts.histories],
     ['listener', counts.listeners],
   ] as const) {
-    // Those of queues and keyed maps are JavaScript's alone.
-    const listed = live.filter((handle) => handle.kind === kind && !/^(queue|keyed) /.test(handle.owner)).length;
+    const listed = live.filter((handle) => handle.kind === kind).length;
     if (listed !== count) problems.push(`WASM holds ${count} of kind ${kind}, JavaScript ${listed}`);
   }
   const { collectedHandles } = store.stats();
