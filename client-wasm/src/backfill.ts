@@ -1,7 +1,8 @@
 // Older records of a channel in front of what a history holds, for display.
 //
 // Owns     the rows that were loaded, and those that have left the history since the first were: nothing in WASM.
-// Bounds   rows: `max`; the oldest leave, counted. One request at a time.
+// Bounds   rows: `max`; the oldest leave, counted. A load holds at most two pages more until it is whole, and has one request on
+//          its way: each brings rows of it, or doubles or halves the range of seqs that is asked for.
 import type { Client, Handle, History, Row, Snapshot, Window } from './types.js';
 
 /** Immutable; another object after each change. */
@@ -88,24 +89,13 @@ export class Backfill<T> {
 
   /** Loads a page of what lies before the oldest row shown. Does nothing while one is loading, or once `done`. */
   readonly loadOlder = async (): Promise<void> => {
-    const { client, channel, page, max } = this.#source;
     const { items, done } = this.getSnapshot();
-    const oldest = items[0]?.seq;
-    if (this.#loading || done || oldest === undefined) return;
-    const limit = Math.min(page, max - items.length, 1000);
+    if (this.#loading || done || !items[0]) return;
     this.#loading = true;
     this.#tell();
     try {
-      const after = Math.max(0, oldest - 1 - limit);
-      const answer = await client.history(channel, { after, limit, ...(this.#epoch ? { epoch: this.#epoch } : {}) });
+      await this.#load(items, Math.min(this.#source.page, this.#source.max - items.length));
       this.#error = undefined;
-      if (this.#epoch !== undefined && answer.epoch !== this.#epoch) {
-        this.#forget(); // another life of the channel: the numbers of the rows loaded mean nothing there
-      } else {
-        this.#epoch = answer.epoch;
-        this.#take(answer.events, oldest);
-        this.#exhausted = answer.first >= oldest || after <= answer.first - 1;
-      }
     } catch (error) {
       this.#error = error as Error;
     }
@@ -126,12 +116,51 @@ export class Backfill<T> {
     this.#window = this.#source.history.window({ last: this.#source.last });
   }
 
-  #take(events: readonly Row[], below: number): void {
-    const rows = events.filter(({ seq }) => seq < below).map((event) => this.#decoded(event));
-    if (rows.length === 0) return;
+  // The seqs of a channel may have holes, so a range that should hold `limit` rows is a guess. All of it is read before any of it
+  // is shown: an answer holds as many rows as fit into a frame.
+  async #load(items: readonly Row<T>[], limit: number): Promise<void> {
+    const { client, channel } = this.#source;
+    const window = this.#window;
+    const [oldest, newest] = [items[0]?.seq ?? 0, items.at(-1)?.seq ?? 0];
+    let end = Math.ceil(oldest); // nothing is from here to the oldest row shown
+    let low: number | undefined; // a record is right behind: the newer half of what follows is looked at
+    let span = Math.ceil(limit * Math.max(1, (newest - oldest + 1) / items.length));
+    let after = Math.max(0, end - 1 - span);
+    let rows: Row[] = [];
+    for (;;) {
+      const answer = await client.history(channel, { after, limit, ...(this.#epoch ? { epoch: this.#epoch } : {}) });
+      if (this.#window !== window) return; // reset meanwhile
+      this.#epoch ??= answer.epoch;
+      // Another life of the channel: the numbers of the rows loaded mean nothing there.
+      if (answer.epoch !== this.#epoch) return this.#forget();
+      const came = answer.events.filter(({ seq }) => seq > after && seq < end);
+      rows = [...rows, ...came];
+      const last = came.at(-1)?.seq ?? end;
+      if (came.length === answer.events.length && answer.more && last < end - 1) {
+        after = last;
+        if (rows.length < limit) continue;
+        low = last - 1;
+        rows = [];
+      } else if (rows.length > 0 || after < answer.first) {
+        rows = rows.slice(-limit);
+        this.#exhausted = answer.first >= (rows[0]?.seq ?? 0);
+        return this.#take(rows, items);
+      } else {
+        end = after + 1;
+      }
+      after = low === undefined ? Math.max(answer.first, after - (span *= 2)) - 1 : Math.floor((low + end - 1) / 2);
+    }
+  }
+
+  #take(events: readonly Row[], shown: readonly Row<T>[]): void {
+    if (events.length === 0) return;
+    const rows = events.map((event) => this.#decoded(event));
     // From now on the list grows at its end as well: all that the history holds behind the rows loaded is shown.
-    if (this.#kept.length === 0)
-      this.#window = this.#source.history.window({ from: below, to: Number.MAX_SAFE_INTEGER });
+    if (this.#kept.length === 0) {
+      const from = Math.floor(shown[0]?.seq ?? 0);
+      this.#window = this.#source.history.window({ from, to: Number.MAX_SAFE_INTEGER });
+      rows.push(...shown); // those that it holds no more stay
+    }
     this.#kept = [...rows, ...this.#kept];
   }
 
@@ -151,8 +180,8 @@ export class Backfill<T> {
     const before = this.#live?.items ?? [];
     this.#live = live;
     if (this.#kept.length === 0) return;
-    // Another epoch has numbers that begin again.
-    const newest = before.at(-1)?.seq ?? this.#kept.at(-1)?.seq ?? 0;
+    // Another epoch has numbers that begin again. Rows of the page's own have a fraction behind that of a record.
+    const newest = Math.floor(before.at(-1)?.seq ?? this.#kept.at(-1)?.seq ?? 0);
     if (live.items.length > 0 && live.lastSeq < newest) return this.#forget();
     const first = live.items[0]?.seq ?? Number.POSITIVE_INFINITY;
     const floor = this.#kept.at(-1)?.seq ?? 0;

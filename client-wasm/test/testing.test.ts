@@ -173,6 +173,31 @@ describe('MemoryServer', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('numbers the records of all channels together where it is to, and then cannot say how many are missed', async () => {
+    const { server, store, client, errors } = rig({ sharedSeqs: true, historyRecords: 3 });
+    const history = store.history('room');
+    const seqs = (): number[] => seqsOf(history.window({ last: 100 }).getSnapshot().items);
+    const publish = (count: number): number[] =>
+      Array.from({ length: count }, () => (server.publish('other', 'tick', 0), server.publish('room:1', 'tick', 0)));
+    expect(publish(3)).toEqual([2, 4, 6]);
+    client.subscribe('room:1', history, { last: 2 });
+    await server.settled();
+    expect(seqs()).toEqual([4, 6]);
+    server.dropConnections();
+    expect(publish(2)).toEqual([8, 10]);
+    client.reconnect();
+    await server.settled();
+    expect([seqs(), history.stats().missedUnknown]).toEqual([[4, 6, 8, 10], 0]);
+    publish(5); // in one turn, and the channel holds three
+    await server.settled();
+    expect([seqs().slice(-3), history.stats().missedUnknown]).toEqual([[16, 18, 20], 1]);
+    await expect(client.history('room:1', { after: 13 })).resolves.toMatchObject({ first: 16, next: 21, missed: null });
+    await expect(client.history('room:1', { after: 14 })).resolves.toMatchObject({ missed: 0, more: false });
+    await expect(client.history('room:1', { after: 16, limit: 1 })).resolves.toMatchObject({ missed: 0, more: true });
+    expect(errors).toEqual([]);
+    store.end();
+  });
+
   it('delivers when told to, and may be down', async () => {
     const { server, store, client, clock } = rig({ delivery: 'manual' });
     server.refusing = true;

@@ -15,7 +15,9 @@ export class Channel {
   readonly epoch: string;
   readonly #recordsMax: number;
   #records: Stored[] = [];
-  #next = 1;
+  #last = 0;
+  /** The seq of the newest record that has left. */
+  evictedTo = 0;
   evicted = 0;
 
   constructor(name: string, id: number, epoch: string, recordsMax: number) {
@@ -27,29 +29,37 @@ export class Channel {
 
   /** Of the oldest record held; `next` if there is none. */
   get first(): number {
-    return this.#next - this.#records.length;
+    return this.#records[0]?.seq ?? this.next;
   }
 
   get next(): number {
-    return this.#next;
+    return this.#last + 1;
   }
 
-  append(type: string, payload: string, timeUs: number): number {
-    this.#records.push({ seq: this.#next++, timeUs, type, payload });
+  append(seq: number, type: string, payload: string, timeUs: number): void {
+    this.#last = seq;
+    this.#records.push({ seq, timeUs, type, payload });
     this.evict(this.#records.length - this.#recordsMax);
-    return this.#next - 1;
   }
 
   /** The oldest `count` records leave. */
   evict(count: number): void {
     if (count <= 0) return;
-    this.evicted += this.#records.splice(0, count).length;
+    const gone = this.#records.splice(0, count);
+    this.evicted += gone.length;
+    this.evictedTo = gone.at(-1)?.seq ?? this.evictedTo;
+  }
+
+  /** Where the newest `count` records that are held begin: a seq that they are above, and the others are not. */
+  before(count: number): number {
+    return this.#records.at(-1 - count)?.seq ?? this.evictedTo;
   }
 
   /** Those behind `after`: as many as fit in `bytesMax`, but one at least. */
   read(after: number, countMax: number, bytesMax: number): Stored[] {
-    const start = Math.max(0, after + 1 - this.first);
+    const start = this.#records.findIndex(({ seq }) => seq > after);
     const taken: Stored[] = [];
+    if (start < 0) return taken;
     let bytes = 0;
     for (const record of this.#records.slice(start, start + countMax)) {
       bytes += 32 + byteLength(record.type) + byteLength(record.payload);

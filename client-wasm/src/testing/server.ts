@@ -32,6 +32,11 @@ export interface MemoryServerOptions {
   readonly errorsMax?: number;
   /** Told in `welcome`, in milliseconds. Default 25,000. */
   readonly pingIntervalMs?: number;
+  /**
+   * Numbers the records of all channels together, as servers that share a stream do: the seqs of a channel have holes, and how
+   * many records are missed is not known. Default false.
+   */
+  readonly sharedSeqs?: boolean;
   /** Gives records their time. Default: `Date.now()`. */
   readonly clock?: Timers;
 }
@@ -105,6 +110,7 @@ export class MemoryServer {
   #lives = 0;
   #connections = 0;
   #channelIds = 0;
+  #seqs = 0; // of all channels, where they share them
 
   /** @throws RangeError for an option out of its bounds */
   constructor(options: MemoryServerOptions = {}) {
@@ -120,6 +126,7 @@ export class MemoryServer {
       jsonDepth: checkInteger('jsonDepth', options.jsonDepth ?? 10, 1, 100),
       errorsMax: checkInteger('errorsMax', options.errorsMax ?? 100, 1, 1_000_000),
       pingIntervalMs: checkInteger('pingIntervalMs', options.pingIntervalMs ?? 25_000, 1, 86_400_000),
+      sharedSeqs: options.sharedSeqs ?? false,
     };
     if (this.#options.delivery !== 'microtask' && this.#options.delivery !== 'manual')
       throw new RangeError(`delivery is ${JSON.stringify(options.delivery)}: it must be 'microtask' or 'manual'`);
@@ -212,6 +219,7 @@ export class MemoryServer {
   /** Every connection is lost and every history gone: what comes is another epoch. */
   restart(): void {
     this.#channels.clear();
+    this.#seqs = 0;
     ++this.#lives;
     this.dropConnections(1001, 'restart');
   }
@@ -244,7 +252,8 @@ export class MemoryServer {
 
   #append(name: string, type: string, payload: string): number {
     const channel = this.#channel(name);
-    const seq = channel.append(type, payload, (this.#clock?.now() ?? Date.now()) * 1000);
+    const seq = this.#options.sharedSeqs ? ++this.#seqs : channel.next;
+    channel.append(seq, type, payload, (this.#clock?.now() ?? Date.now()) * 1000);
     this.#later(() => undefined);
     return seq;
   }
@@ -358,8 +367,8 @@ export class MemoryServer {
     const { epoch, first, next } = channel;
     const resuming = after?.epoch === epoch;
     if (resuming && after.seq >= next) throw new Refusal('seq_in_future', `the last is ${next - 1}`);
-    const cursor = resuming ? Math.max(after.seq, first - 1) : Math.max(next - 1 - last, first - 1);
-    const missed = resuming ? cursor - after.seq : after ? null : 0;
+    const cursor = resuming ? Math.max(after.seq, channel.evictedTo) : channel.before(last);
+    const missed = resuming ? this.#missed(channel, after.seq) : after ? null : 0;
     cursors.set(channel, cursor);
     const place = { op: 'subscribed', channel: name, channel_id: channel.id, epoch, first, next, after: cursor };
     return { ...place, recovered: resuming && missed === 0, missed };
@@ -375,25 +384,39 @@ export class MemoryServer {
     const { epoch, first, next } = channel;
     const sameLife = asked === undefined || asked === epoch;
     if (sameLife && after >= next) throw new Refusal('seq_in_future', `the last is ${next - 1}`);
-    const from = sameLife ? Math.max(after, first - 1) : first - 1;
+    const from = Math.max(sameLife ? after : 0, channel.evictedTo);
     const records = channel.read(from, limit, this.#options.frameBytes);
     const events = records.map(({ seq, timeUs, type, payload }) => {
       const time = new Date(timeUs / 1000).toISOString();
       return { op: 'event', channel: name, seq, time, type, data: JSON.parse(payload) as unknown };
     });
     const more = (records.at(-1)?.seq ?? next - 1) < next - 1;
-    return { op: 'history', channel: name, epoch, first, next, missed: sameLife ? from - after : null, more, events };
+    return {
+      op: 'history',
+      channel: name,
+      epoch,
+      first,
+      next,
+      missed: sameLife ? this.#missed(channel, after) : null,
+      more,
+      events,
+    };
+  }
+
+  /** Records behind `after` that have left; null where the numbers do not tell. */
+  #missed({ evictedTo }: Channel, after: number): number | null {
+    const gone = Math.max(0, evictedTo - after);
+    return gone > 0 && this.#options.sharedSeqs ? null : gone;
   }
 
   // What lies behind the cursors, a batch at a time; a place that was evicted is told first.
   #deliver({ socket, cursors }: Session): void {
     for (const [channel, cursor] of [...cursors]) {
       let at = cursor;
-      if (at < channel.first - 1) {
-        const missed = channel.first - 1 - at;
-        const place = { channel: channel.name, channel_id: channel.id, from: at + 1, to: at + missed };
-        const gap = { op: 'gap', ...place, missed, reason: 'evicted' };
-        at += missed;
+      if (at < channel.evictedTo) {
+        const place = { channel: channel.name, channel_id: channel.id, from: at + 1, to: channel.evictedTo };
+        const gap = { op: 'gap', ...place, missed: this.#missed(channel, at), reason: 'evicted' };
+        at = channel.evictedTo;
         cursors.set(channel, at);
         socket.tell(gap);
       }
