@@ -19,7 +19,7 @@ import {
 import { type Presence, presence } from '../src/presence.js';
 import { FakeClock, MemoryServer, expectNoLeaks } from '../src/testing.js';
 import type { BackfillResult } from '../src/react.js';
-import type { History, Readable, Snapshot, View } from '../src/types.js';
+import type { History, Readable, Selector, Snapshot, View } from '../src/types.js';
 import { Feed, makeRig, makeStore, microtask, seqsOf } from './support.js';
 
 const environment = globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean };
@@ -76,6 +76,84 @@ describe('useHistory with select', () => {
     expect(selects).toBeLessThan(20);
     await act(async () => root.unmount());
     expectNoLeaks(store);
+    store.end();
+  });
+});
+
+describe('useHistory with a place', () => {
+  const rig = async (first: Selector) => {
+    const store = makeStore();
+    const history = store.history<Tick>('a', { capacity: 5 });
+    const feed = new Feed(store, history);
+    const seen: Snapshot<Tick>[] = [];
+    const Probe = ({ selector }: { selector: Selector }) => {
+      const snapshot = useHistory(history, { ...selector }); // another object in each render
+      seen.push(snapshot);
+      return <p>{seqsOf(snapshot.items).join()}</p>;
+    };
+    const { root, text } = await mount(<Probe selector={first} />);
+    const push = (count: number) => act(async () => (feed.push(count), microtask()));
+    const show = (selector: Selector) => act(async () => root.render(<Probe selector={selector} />));
+    return { store, root, text, push, show, newest: () => seen.at(-1) as Snapshot<Tick>, Probe };
+  };
+
+  it('shows records by their numbers: as they come, until they are evicted', async () => {
+    const { store, root, text, push, show, newest } = await rig({ from: 3, to: 5 });
+    await push(2);
+    expect(text()).toBe('');
+    await push(2);
+    expect(text()).toBe('3,4');
+    await push(3); // 3 to 7 are held
+    expect(text()).toBe('3,4,5');
+    const { items } = newest();
+    await show({ from: 3, to: 5 });
+    expect(newest().items).toBe(items);
+    await push(1);
+    expect(text()).toBe('4,5');
+    await show({ from: 6, to: 100 });
+    expect(text()).toBe('6,7,8');
+    await push(4); // 8 to 12
+    expect(text()).toBe('8,9,10,11,12');
+    await show({ from: 1, to: 7 });
+    expect(text()).toBe('');
+    await act(async () => root.unmount());
+    expectNoLeaks(store);
+    store.end();
+  });
+
+  it('shows records by their positions, which trimming does not move', async () => {
+    const { store, root, text, push, show, newest } = await rig({ offset: 3, limit: 2 });
+    await push(4);
+    expect([text(), newest().offset]).toEqual(['4', 3]);
+    await push(4); // 4 to 8 are held, at the positions 3 to 7
+    expect([text(), newest().offset]).toEqual(['4,5', 3]);
+    const { items } = newest();
+    await show({ offset: 3, limit: 2 });
+    expect(newest().items).toBe(items);
+    await push(1);
+    expect([text(), newest().offset, newest().evicted]).toEqual(['5', 4, 4]);
+    await show({ offset: 6, limit: 100 });
+    expect(text()).toBe('7,8,9');
+    await show({ offset: 100, limit: 5 });
+    expect(text()).toBe('');
+    await show({ offset: 6, limit: 0 });
+    expect([text(), newest().size]).toEqual(['', 5]);
+    await act(async () => root.unmount());
+    expectNoLeaks(store);
+    store.end();
+  });
+
+  it('refuses one out of its bounds while it renders', async () => {
+    const { store, root, Probe } = await rig({ last: 1 });
+    for (const selector of [
+      { last: 0 },
+      { last: 100_001 },
+      { from: 1.5, to: 2 },
+      { offset: -1, limit: 1 },
+      { offset: 0, limit: 100_001 },
+    ])
+      expect(() => renderToString(<Probe selector={selector} />)).toThrow(RangeError);
+    await act(async () => root.unmount());
     store.end();
   });
 });
@@ -187,16 +265,22 @@ describe('Provider', () => {
 });
 
 describe('useBackfill', () => {
-  const rig = async (options: { records: number; max?: number; capacity?: number }) => {
+  const rig = async (options: {
+    records: number;
+    max?: number;
+    capacity?: number;
+    decode?: (value: unknown, type: string) => Tick;
+  }) => {
     const clock = new FakeClock();
     const server = new MemoryServer({ clock });
     const { store, client } = makeRig({ WebSocket: server.WebSocket, timers: clock });
-    const history = store.history<Tick>('room', { capacity: options.capacity ?? 1000 });
+    const decode = options.decode && { decode: options.decode };
+    const history = store.history<Tick>('room', { capacity: options.capacity ?? 1000, ...decode });
     for (let n = 1; n <= options.records; ++n) server.publish('room:1', 'tick', { n });
     let result!: BackfillResult<Tick>;
     const Probe = () => {
       useSubscription(client, 'room:1', history, { last: 5 });
-      result = useBackfill(client, 'room:1', history, { last: 5, page: 10, max: options.max ?? 1000 });
+      result = useBackfill(client, 'room:1', history, { last: 5, page: 10, max: options.max ?? 1000, ...decode });
       return <p>{result.items.map(({ seq }) => seq).join()}</p>;
     };
     const { root } = await mount(<Probe />);
@@ -247,6 +331,25 @@ describe('useBackfill', () => {
     expect([seqsOf(result().items), result().done, result().dropped]).toEqual([range(1, 14), true, 0]);
     await publish(15, 18);
     expect([seqsOf(result().items), result().dropped]).toEqual([range(5, 18), 4]);
+    store.end();
+  });
+
+  it('decodes what it loads as the history does, and keeps a row that does not decode with its error', async () => {
+    const decoded: string[] = [];
+    const decode = (value: unknown, type: string): Tick => {
+      const { n } = value as Tick;
+      if (n === 3) throw new Error('not 3');
+      decoded.push(`${type} ${n}`);
+      return { n: n * 10 };
+    };
+    const { store, load, result } = await rig({ records: 8, decode });
+    expect(result().items.map(({ data }) => data?.n)).toEqual([40, 50, 60, 70, 80]);
+    decoded.length = 0;
+    await load();
+    expect(result().items.map(({ data }) => data?.n)).toEqual([10, 20, undefined, 40, 50, 60, 70, 80]);
+    expect(result().items[2]).toMatchObject({ seq: 3, error: new Error('not 3') });
+    expect(decoded).toEqual(['tick 1', 'tick 2']); // each once
+    expect(result().error).toBeUndefined();
     store.end();
   });
 
