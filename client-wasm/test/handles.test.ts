@@ -1,10 +1,13 @@
+import { IDBFactory } from 'fake-indexeddb';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { EndedError } from '../src/errors.js';
 import { HistoryImpl } from '../src/history.js';
 import { keyed } from '../src/keyed.js';
+import { persist } from '../src/persist.js';
+import { type Presence, presence } from '../src/presence.js';
 import { projection } from '../src/projection.js';
-import type { HandleCounts, LiveHandle } from '../src/types.js';
+import type { Handle, HandleCounts, LiveHandle } from '../src/types.js';
 import { view } from '../src/view.js';
 import { makeRig, makeStore, microtask, subscribedRig } from './support.js';
 
@@ -20,6 +23,18 @@ async function untilCollected(check: () => void): Promise<void> {
     { timeout: 60_000, interval: 10 },
   );
 }
+
+const CLIENT = 'client "ws://test/v1/ws"';
+
+/** Something whose listener is dropped, and it. */
+const listened = (source: Handle & { subscribe(listener: () => void): Handle }): readonly unknown[] => {
+  source.subscribe(() => undefined);
+  return [source];
+};
+const listenedTo = (room: Presence): readonly unknown[] => {
+  room.onChange(() => undefined);
+  return [room];
+};
 
 const countOf = (list: readonly LiveHandle[]): Omit<HandleCounts, 'total' | 'routes'> => {
   const of = (kind: string): number => list.filter((handle) => handle.kind === kind).length;
@@ -176,6 +191,72 @@ describe('a handle collected while alive', () => {
     store.end();
     collect();
     expect([leaks.length, store.handles().total]).toEqual([1, 0]);
+  });
+
+  it.each<[kind: string, name: string, owner: string, make: (rig: ReturnType<typeof subscribedRig>) => unknown]>([
+    ['listener', '', 'history "room"', ({ history }) => history.subscribe(() => undefined)],
+    ['listener', '', 'history "room"', ({ history }) => history.onTrim(() => undefined)],
+    ['listener', '', 'history "room"', ({ history }) => history.window({ last: 5 }).subscribe(() => undefined)],
+    ['view', '', 'history "room"', ({ history }) => view(history, { text: 'fox' })],
+    ['projection', '', 'history "room"', ({ history }) => projection(history, (sum: number) => sum + 1, 0)],
+    ['queue', 'jobs', 'store', ({ store }) => store.queue('jobs', { capacity: 5 })],
+    ['keyed', 'map', 'store', ({ store }) => keyed(store, 'map', { capacity: 5 })],
+    ['keyed', 'map', 'store', ({ store }) => keyed(store, 'map', { capacity: 5, ttl: 1000 }).set('a', 1)],
+    ['presence', 'room:1', CLIENT, ({ client }) => presence(client, 'room:1', { join: true })],
+    ['clientListener', '', CLIENT, ({ client }) => client.onState(() => undefined)],
+    ['clientListener', '', CLIENT, ({ client }) => client.onError(() => undefined)],
+    ['clientListener', '', CLIENT, ({ client }) => client.onResume(() => undefined)],
+    ['subscription', 'room:2', CLIENT, ({ store, client }) => client.subscribe('room:2', store.history('two'))],
+  ])('is told of by its kind: %s %s of %s', async (kind, name, owner, make) => {
+    const leaks: LiveHandle[] = [];
+    const rig = subscribedRig({}, makeStore({ onLeak: (leaked) => leaks.push(leaked) }));
+    const before = rig.store.handles().total;
+    (function dropsItsHandle() {
+      make(rig);
+    })();
+    const live = rig.store.handles().total;
+    expect(live).toBeGreaterThan(before);
+    await untilCollected(() => expect(leaks).toHaveLength(1));
+    expect(leaks[0]).toMatchObject({ kind, name, owner });
+    expect(leaks[0]?.stack).toContain('dropsItsHandle');
+    expect(rig.store.liveHandles()).toContain(leaks[0]);
+    // It goes on until its owner ends, and is not told of again.
+    expect([rig.store.handles().total, rig.store.stats().collectedHandles]).toEqual([live, 1]);
+    collect();
+    rig.store.end();
+    expect([leaks.length, rig.store.handles().total]).toEqual([1, 0]);
+  });
+
+  it.each<[kind: string, owner: string, make: (rig: ReturnType<typeof subscribedRig>) => readonly unknown[]]>([
+    ['listener', 'view of history "room"', ({ history }) => listened(view(history))],
+    ['listener', 'projection of history "room"', ({ history }) => listened(projection(history, (n: number) => n, 0))],
+    ['listener', 'queue "jobs"', ({ store }) => listened(store.queue('jobs', { capacity: 5 }))],
+    ['listener', 'keyed "map"', ({ store }) => listened(keyed(store, 'map', { capacity: 5 }))],
+    ['presence', 'presence "room:1"', ({ client }) => listenedTo(presence(client, 'room:1'))],
+  ])('is told of where it is a listener: %s of %s', async (kind, owner, make) => {
+    const leaks: LiveHandle[] = [];
+    const rig = subscribedRig({}, makeStore({ onLeak: (leaked) => leaks.push(leaked) }));
+    const [kept] = make(rig); // what it listens to lives on
+    await untilCollected(() => expect(leaks).toHaveLength(1));
+    expect(leaks[0]).toMatchObject({ kind, name: '', owner });
+    expect((kept as Handle).active).toBe(true);
+    rig.store.end();
+    expect([leaks.length, rig.store.handles().total]).toEqual([1, 0]);
+  });
+
+  it('is nothing that its owner can give back: a history, and what keeps one', async () => {
+    const leaks: LiveHandle[] = [];
+    const store = makeStore({ onLeak: (leaked) => leaks.push(leaked) });
+    await (async () => {
+      await persist(store.history('chat'), { indexedDB: new IDBFactory() });
+    })();
+    for (let round = 0; round < 5; ++round) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    expect(leaks).toEqual([]);
+    expect(store.histories().map(({ name }) => name)).toEqual(['chat']);
+    store.end();
   });
 
   it('is seen for subscriptions and listeners of clients as well, and warned of where nobody listens', async () => {

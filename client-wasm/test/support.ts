@@ -87,8 +87,8 @@ export function makeRig(options: Partial<ClientOptions> = {}, store = makeStore(
 }
 
 /** A rig with one channel open and subscribed. */
-export function subscribedRig(options: Partial<ClientOptions> = {}) {
-  const rig = makeRig(options);
+export function subscribedRig(options: Partial<ClientOptions> = {}, store = makeStore()) {
+  const rig = makeRig(options, store);
   const history = rig.store.history('room');
   const subscription = rig.client.subscribe('room:1', history, { last: 10 });
   rig.socket().welcome();
