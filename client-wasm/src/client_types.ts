@@ -22,7 +22,7 @@ export type ConnectionStatus =
   /** `end()` was called. */
   | 'closed';
 
-/** How the last reconnect went, all channels together. */
+/** How the last reconnect went, all channels together: the sum of their `ChannelResume`s, told once every replay is here. */
 export interface Resume {
   /** Records that came late, after the reconnect. */
   readonly replayed: number;

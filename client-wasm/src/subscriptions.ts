@@ -56,19 +56,12 @@ export interface SubscriptionEvents {
   error(error: Error): void;
 }
 
-/** Sums up a reconnect until every channel has been answered; goes on over a loss in between. */
-class ResumeTally {
-  readonly waiting = new Set<Entry>();
-  replayed = 0;
-  missed = 0;
-  unknown = false;
-  channels = 0;
-
-  result(): Resume {
-    const { replayed, unknown, channels } = this;
-    const missed = unknown ? null : this.missed;
-    return Object.freeze({ replayed, missed, channels, text: textOf(replayed, missed) });
-  }
+/** Sums up a reconnect until the replay of every channel is here; goes on over a loss in between. */
+interface Tally {
+  readonly waiting: Set<Entry>;
+  readonly channels: Set<string>;
+  replayed: number;
+  missed: number | null;
 }
 
 function textOf(replayed: number, missed: number | null): string {
@@ -88,7 +81,7 @@ export class Subscriptions {
   readonly #later = new Set<Entry | string>(); // refused for now, oldest first
   readonly #resuming = new Set<Entry>();
   #laterTimer: unknown;
-  #tally: ResumeTally | undefined;
+  #tally: Tally | undefined;
   gaps = 0;
   delayed = 0;
 
@@ -157,7 +150,7 @@ export class Subscriptions {
     for (const entry of this.#entries.values()) {
       entry.state = 'pending';
       if (this.#place(entry)) {
-        this.#tally ??= new ResumeTally();
+        this.#tally ??= { waiting: new Set(), channels: new Set(), replayed: 0, missed: 0 };
         this.#tally.waiting.add(entry);
       }
       this.#request(entry);
@@ -254,16 +247,21 @@ export class Subscriptions {
   }
 
   #settle(entry: Entry): void {
-    const { resuming, channel } = entry;
-    if (resuming?.until === undefined || entry.history.place().lastSeq < resuming.until) return;
+    const { resuming, channel, history } = entry;
+    if (resuming?.until === undefined) return;
+    const { lastSeq, end } = history.place();
+    if (lastSeq < resuming.until) return;
     this.#resuming.delete(entry);
     entry.resuming = undefined;
     const { records, missed, unknown } = this.#counts(entry);
     const lost = unknown > resuming.unknown ? null : missed - resuming.missed;
-    const replayed = Math.min(records - resuming.records, resuming.most);
+    const live = end - history.lowerBound(resuming.until + 1);
+    const replayed = Math.min(records - resuming.records - live, resuming.most);
     const text = textOf(replayed, lost);
     const outcome = lost !== 0 ? 'missed' : replayed > 0 ? 'replayed' : 'nothing missed';
-    this.#events.channelResumed(Object.freeze({ channel, outcome, replayed, missed: lost, text }));
+    const resume = Object.freeze({ channel, outcome, replayed, missed: lost, text } as const);
+    this.#over(entry, resume);
+    this.#events.channelResumed(resume);
   }
 
   #unsubscribe(channel: string): void {
@@ -327,17 +325,10 @@ export class Subscriptions {
     else history.missedAnnounced += message.missed;
     this.#store.core.markChanged(history.id);
     this.#store.changed();
-    if (this.#tally?.waiting.has(entry)) {
-      this.#tally.replayed += message.next - 1 - message.after;
-      this.#tally.missed += message.missed ?? 0;
-      if (message.missed === null) this.#tally.unknown = true;
-      ++this.#tally.channels;
-    }
     if (entry.resuming) {
       entry.resuming.until = message.next - 1;
       entry.resuming.most = this.#counts(entry).records - entry.resuming.records + message.next - 1 - message.after;
     }
-    this.#answered(entry);
     this.#settle(entry);
     return true;
   }
@@ -360,14 +351,25 @@ export class Subscriptions {
   #refused(entry: Entry): void {
     this.#endRoute(entry);
     entry.state = 'refused';
-    this.#answered(entry);
+    this.#over(entry);
   }
 
-  #answered(entry: Entry): void {
+  // Nothing of a channel is waited for any more: its replay is here, or never will be.
+  #over(entry: Entry, resume?: ChannelResume): void {
     const tally = this.#tally;
-    if (!tally?.waiting.delete(entry) || tally.waiting.size > 0) return;
+    if (!tally?.waiting.delete(entry)) return;
+    if (resume) {
+      tally.channels.add(resume.channel);
+      tally.replayed += resume.replayed;
+      tally.missed = resume.missed === null || tally.missed === null ? null : tally.missed + resume.missed;
+    }
+    if (tally.waiting.size > 0) return;
     this.#tally = undefined;
-    if (tally.channels > 0) this.#events.resumed(tally.result());
+    const { replayed, missed, channels } = tally;
+    if (channels.size > 0)
+      this.#events.resumed(
+        Object.freeze({ replayed, missed, channels: channels.size, text: textOf(replayed, missed) }),
+      );
   }
 
   #gap(message: Gap): boolean {
@@ -410,7 +412,6 @@ export class Subscriptions {
       // The server has forgotten what this history holds: begin anew, and say that it is not known what was missed.
       entry.history.resume = undefined;
       ++entry.history.missedUnknown;
-      if (this.#tally?.waiting.has(entry)) this.#tally.unknown = true;
       this.#request(entry);
       return true;
     }
@@ -429,7 +430,7 @@ export class Subscriptions {
     this.#resuming.delete(entry);
     this.#later.delete(entry);
     this.#endRoute(entry);
-    this.#answered(entry);
+    this.#over(entry);
     if (told && this.#events.isOpen()) this.#unsubscribe(entry.channel);
   }
 

@@ -51,6 +51,16 @@ describe('onResume', () => {
     expect(told).toHaveLength(1);
   });
 
+  it('counts records and not numbers where the seqs have holes, in the sum of all channels too', () => {
+    const { socket, told, client } = back();
+    socket().subscribed('room:1', { channel_id: 4, recovered: true, first: 1, next: 4004, after: 3 });
+    socket().events(4, 3, [1003, 2003]);
+    expect(client.state.lastResume).toBeUndefined();
+    socket().events(4, 2003, [3003, 4003, 5003, 6003]); // two are live
+    expect(told).toEqual([replayed('room:1', 4)]);
+    expect(client.state.lastResume).toEqual({ replayed: 4, missed: 0, channels: 1, text: 'replayed 4' });
+  });
+
   it('adds what was evicted while the replay was under way', () => {
     const { socket, told, view } = back();
     socket().subscribed('room:1', { channel_id: 4, recovered: false, missed: 2, first: 6, next: 20, after: 5 });
@@ -114,6 +124,33 @@ describe('onResume', () => {
     socket().welcome();
     socket().subscribed('room:1', { channel_id: 4, recovered: true, next: 9, after: 8 });
     expect(told).toHaveLength(1);
+  });
+
+  it('sums up once every replay is here, or its channel was left or refused', () => {
+    const rig = makeRig();
+    const { client, socket, store, timers } = rig;
+    const subscriptions = ['a', 'b', 'c'].map((name) => client.subscribe(name, store.history(name)));
+    socket().welcome();
+    ['a', 'b', 'c'].forEach((name, at) => {
+      socket().subscribed(name, { channel_id: at + 1 });
+      socket().events(at + 1, 0, [1]);
+    });
+    socket().lose();
+    timers.advance(1000);
+    socket().welcome();
+    socket().subscribed('a', { channel_id: 1, recovered: true, next: 4, after: 1 });
+    socket().events(1, 1, [2, 3]);
+    socket().lose(); // after that of `a`, and in the midst of that of `b`
+    timers.advance(2000);
+    socket().welcome();
+    socket().subscribed('a', { channel_id: 1, recovered: true, next: 5, after: 3 });
+    socket().subscribed('b', { channel_id: 2, recovered: true, next: 4, after: 1 });
+    socket().events(2, 1, [2, 3]);
+    subscriptions[2]?.end();
+    timers.advance(0);
+    expect(client.state.lastResume).toBeUndefined();
+    socket().events(1, 3, [4]);
+    expect(client.state.lastResume).toEqual({ replayed: 5, missed: 0, channels: 2, text: 'replayed 5' });
   });
 
   it('is a listener as the others: counted, ended with the client, what it throws is isolated', () => {
