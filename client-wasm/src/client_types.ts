@@ -112,8 +112,11 @@ export interface Timers {
 export interface ClientOptions {
   /** Where the records go. */
   readonly store: Store;
-  /** Sent as the sub-protocol `bearer.<token>`; a function is asked before each attempt, and before the token (a JWT with
-   * `exp`) expires: the new one goes to the server without a reconnect. */
+  /**
+   * Sent as the sub-protocol `bearer.<token>`; a function is asked before each attempt, and before the token (a JWT with
+   * `exp`) expires: the new one goes to the server without a reconnect. What it throws is `token_failed`, and it is asked again
+   * after the backoff.
+   */
   readonly token?: string | (() => string | Promise<string>);
   /** Default: `globalThis.WebSocket`. */
   readonly WebSocket?: SocketConstructor;

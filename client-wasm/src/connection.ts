@@ -6,6 +6,7 @@
 import { RingfenceError, ServerError } from './errors.js';
 import type { HandshakeCheck } from './handshake.js';
 import { isOffline } from './page.js';
+import { tokenFailed } from './token.js';
 import type { ConnectionState, SocketConstructor, SocketLike, Timers } from './types.js';
 import { PING_MESSAGE, SUBPROTOCOL, type ServerMessage, type Welcome, parseServerMessage } from './wire.js';
 
@@ -131,7 +132,7 @@ export class Connection {
         },
         (cause: unknown) => {
           if (serial !== this.#serial) return;
-          this.#events.error(new RingfenceError('socket_failed', `token() failed: ${String(cause)}`, { cause }));
+          this.#events.error(tokenFailed(cause));
           this.#failed('no token');
         },
       );

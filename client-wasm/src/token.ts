@@ -14,6 +14,9 @@ const LEAD_MS_MAX = 60_000;
 const EVERY_MS_MIN = 5000;
 const ANSWER_MS = 30_000;
 
+export const tokenFailed = (cause: unknown): RingfenceError =>
+  new RingfenceError('token_failed', `token() failed: ${String(cause)}`, { cause });
+
 /** `exp` of a JWT in milliseconds, without looking at its signature; undefined where there is none. */
 export function tokenExpiryMs(token: string): number | undefined {
   try {
@@ -120,7 +123,7 @@ export class TokenRefresh {
         },
         (cause: unknown) => {
           if (serial !== this.#serial) return;
-          this.#again(new RingfenceError('token_failed', `token() failed: ${String(cause)}`, { cause }));
+          this.#again(tokenFailed(cause));
         },
       );
   }

@@ -172,7 +172,8 @@ describe('connect', () => {
     expect(codesOf(rig.errors)).toEqual(['socket_failed']);
     const other = makeRig({ token: () => Promise.reject(new Error('no')) });
     await new Promise((resolve) => setTimeout(resolve, 0));
-    expect(codesOf(other.errors)).toEqual(['socket_failed']);
+    expect(codesOf(other.errors)).toEqual(['token_failed']); // as where it is asked for another one
+    expect(other.errors[0]?.cause).toEqual(new Error('no'));
     expect(other.client.state.status).toBe('waiting');
   });
 });
