@@ -8,6 +8,7 @@ import { getHeapSnapshot } from 'node:v8';
 import { projection, view } from 'ringfence/inline';
 
 import { BATCH_EVENTS, heapUsed, judge, makeBatches, makeClient, shiftSeqs } from './client_rig.mjs';
+import { heldBytes } from './heap_snapshot.mjs';
 import { trend } from './statistics.mjs';
 
 const { values } = parseArgs({ options: { events: { type: 'string' }, seconds: { type: 'string' } } });
@@ -17,8 +18,6 @@ if (!(EVENTS >= 1_000_000) || !(SECONDS_MAX > 0)) throw new RangeError('--events
 const MINUTE_EVENTS = EVENTS / 60;
 /** Of what JavaScript holds, since the first minute and by its slope. 16 B of each handle that was made and ended would be 350 KiB. */
 const HELD_GROWTH_BYTES_MAX = 8 * 1024;
-/** Of a heap snapshot's nodes, those that the engine makes for itself: code, feedback, shapes. */
-const OF_V8 = new Set(['code', 'hidden', 'object shape']);
 const WARM_UP_ROUNDS = 3000;
 
 const batches = makeBatches(200);
@@ -47,23 +46,16 @@ function comeAndGo() {
   for (const handle of handles) handle.end();
 }
 
-/** Bytes of the heap that are objects, arrays, strings and closures. */
-async function heldBytes() {
+async function held() {
   const parts = [];
   for await (const part of getHeapSnapshot()) parts.push(part);
-  const { snapshot, nodes } = JSON.parse(Buffer.concat(parts).toString());
-  const { node_fields: fields, node_types: kinds } = snapshot.meta;
-  const [typeAt, sizeAt] = [fields.indexOf('type'), fields.indexOf('self_size')];
-  let bytes = 0;
-  for (let node = 0; node < nodes.length; node += fields.length)
-    if (!OF_V8.has(kinds[typeAt][nodes[node + typeAt]])) bytes += nodes[node + sizeAt];
-  return bytes;
+  return heldBytes(Buffer.concat(parts).toString());
 }
 
 async function sample() {
   const { memoryBytes, handles } = store.stats();
   const heap = await heapUsed();
-  return { heap, held: await heldBytes(), wasm: memoryBytes, handles: JSON.stringify(handles) };
+  return { heap, held: await held(), wasm: memoryBytes, handles: JSON.stringify(handles) };
 }
 
 async function playRound() {
