@@ -76,6 +76,7 @@ export class ClientImpl extends Callable implements Client, StoreClient {
 
   constructor(store: StoreImpl, options: ConnectionOptions, limits: PublishLimits) {
     super();
+    store.table.checkRoom();
     this.url = options.url;
     this.#store = store;
     this.#source = store.nextSource();
@@ -125,6 +126,7 @@ export class ClientImpl extends Callable implements Client, StoreClient {
 
   subscribe(channel: string, history: History<unknown>, options: SubscribeOptions = {}): ChannelSubscription {
     this.#check();
+    this.#store.table.checkRoom();
     checkChannel(channel);
     if (!(history instanceof HistoryImpl) || !this.#store.holds(history))
       throw new TypeError("history was not made by this client's store");

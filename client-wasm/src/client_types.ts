@@ -199,7 +199,8 @@ export interface Client {
    * Sends a channel's records into a history until the last handle of the pair ends. One channel feeds one history.
    * A history that was fed by the channel before goes on where it was.
    * @throws RangeError for a channel's name or an option out of bounds
-   * @throws RingfenceError `already_subscribed` (the channel feeds another history), `already_attached` (the other way round)
+   * @throws RingfenceError `already_subscribed` (the channel feeds another history), `already_attached` (the other way round),
+   * `too_many_handles`
    */
   subscribe(channel: string, history: History<unknown>, options?: SubscribeOptions): ChannelSubscription;
   /**

@@ -5,7 +5,7 @@
 export class RingfenceError extends Error {
   /**
    * The protocol's codes (of the server, and `batch_...` of the decoder), or:
-   * `over_budget`, `memory_full`, `duplicate_name`, `bad_capacity`, `already_attached`, `already_subscribed`, `too_many_subscriptions`,
+   * `over_budget`, `memory_full`, `duplicate_name`, `bad_capacity`, `already_attached`, `already_subscribed`, `too_many_subscriptions`, `too_many_handles` (65,536 of a store),
    * `ended`, `wasm_load`, `not_connected`, `connection_lost`, `no_answer`, `too_many_publishes`, `offline_full`, `token_failed`, `message_too_large`,
    * `not_empty`, `already_persisted` and `persist_...` (of `ringfence/persist`), `worker_failed` (of `ringfence/worker`), `too_many_requests`, `bad_message` (the server sent what the protocol does not allow), `bad_protocol`, `socket_failed`.
    */

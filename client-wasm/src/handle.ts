@@ -2,10 +2,13 @@
 //
 // Owns     a HandleTable owns its Registrations; nothing here owns what the user holds, so that a handle that is let go of
 //          without its end can be seen: whoever keeps a Registration must not keep the handle.
-// Bounds   as many registrations as there are histories, listeners, clients and subscriptions, which have bounds of their own.
+// Bounds   histories, listeners and views have bounds of their own, within the budget; of what has none HANDLES_MAX, all counted.
 // Cost     open, end: O(1). In development a stack is taken for each handle.
 import { DEVELOPMENT } from './environment.js';
+import { RingfenceError } from './errors.js';
 import type { Handle, HandleKind, LiveHandle } from './types.js';
+
+const HANDLES_MAX = 65_536;
 
 // Engines without explicit resource management still get a method that transpiled `using` can find.
 export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as typeof Symbol.dispose);
@@ -79,6 +82,12 @@ export class HandleTable {
       ++this.collected;
       report(registration.live);
     });
+  }
+
+  /** Asked before what has no bound of its own is made. @throws RingfenceError `too_many_handles` */
+  checkRoom(): void {
+    if (this.#live.size >= HANDLES_MAX)
+      throw new RingfenceError('too_many_handles', `${HANDLES_MAX} handles are live, and no more may be`);
   }
 
   /**

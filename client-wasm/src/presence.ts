@@ -106,6 +106,7 @@ class Presences implements ClientPart {
 
   open(channel: string, options: PresenceOptions): Presence {
     const data = toJson(options.data);
+    this.#host.store.table.checkRoom();
     let entry = this.#entries.get(channel);
     if (!entry) {
       if (this.#entries.size >= CHANNELS_MAX)
@@ -367,7 +368,7 @@ const makePart = (host: ClientHost): Presences => new Presences(host);
  * room.update({ mood: 'away' });
  * ```
  * @throws RangeError for a channel's name out of bounds
- * @throws RingfenceError `too_many_subscriptions` (1,000 channels), `ended`
+ * @throws RingfenceError `too_many_subscriptions` (1,000 channels), `too_many_handles`, `ended`
  */
 export function presence(client: Client, channel: string, options: PresenceOptions = {}): Presence {
   const its = client as ClientImpl;

@@ -155,11 +155,13 @@ class ProjectionImpl<S, T> implements Folding {
  * const state = useProjection(game, INITIAL);
  * ```
  * @throws TypeError for a reducer that is no function
+ * @throws RingfenceError `too_many_handles`
  * @throws EndedError for a history that has ended
  */
 export function projection<S, T = unknown>(history: History<T>, reducer: Reducer<S, T>, initial: S): Projection<S, T> {
   if (typeof reducer !== 'function') throw new TypeError('reducer is not a function');
   const source = history as HistoryImpl<T>;
+  source.store.table.checkRoom();
   const impl = new ProjectionImpl(source, reducer, initial);
   const { table } = source.store;
   const registration = table.open('projection', '', source.label, () => {

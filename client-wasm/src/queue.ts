@@ -20,6 +20,7 @@ export function makeQueue<T>(store: StoreImpl, name: string, options: QueueOptio
   if (full !== 'refuse' && full !== 'evict')
     throw new RangeError(`full is ${JSON.stringify(full)}: it must be 'refuse' or 'evict'`);
   void store.core; // throws if it has ended
+  store.table.checkRoom();
   if (store.queueNames.has(name)) throw new RingfenceError('duplicate_name', `queue "${name}" is there already`);
 
   const label = `queue ${JSON.stringify(name)}`;

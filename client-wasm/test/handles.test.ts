@@ -9,7 +9,7 @@ import { type Presence, presence } from '../src/presence.js';
 import { projection } from '../src/projection.js';
 import type { Handle, HandleCounts, LiveHandle } from '../src/types.js';
 import { view } from '../src/view.js';
-import { makeRig, makeStore, microtask, subscribedRig } from './support.js';
+import { codeOf, makeRig, makeStore, microtask, subscribedRig } from './support.js';
 
 const collect = globalThis.gc as () => void;
 
@@ -293,6 +293,32 @@ describe('a handle collected while alive', () => {
     expect(leaks).toHaveLength(1);
     expect(store.stats()).toMatchObject({ listenerErrors: 1, collectedHandles: 1 });
     store.end();
+  });
+});
+
+describe('a store', () => {
+  it('has at most 65,536 live handles of what nothing else bounds, and goes on when some have ended', () => {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0; // the stacks of so many take a while
+    const { store, client, history } = subscribedRig();
+    const handles: Handle[] = [];
+    const had = store.liveHandles().length;
+    while (had + handles.length < 65_536) handles.push(client.subscribe('room:1', history));
+    const makes: (() => Handle)[] = [
+      () => client.subscribe('room:1', history),
+      () => projection(history, (count: number) => count + 1, 0),
+      () => store.queue('jobs', { capacity: 1 }) as unknown as Handle,
+      () => presence(client, 'room:1') as unknown as Handle,
+      () => makeRig({}, store).client as unknown as Handle,
+    ];
+    for (const make of makes) expect(codeOf(make)).toBe('too_many_handles');
+    expect(store.liveHandles()).toHaveLength(65_536);
+    for (const handle of handles.splice(-10)) handle.end();
+    for (const make of makes) make();
+    expect(store.handles().presences).toBe(1);
+    store.end();
+    expect(store.liveHandles()).toEqual([]);
+    Error.stackTraceLimit = limit;
   });
 });
 
