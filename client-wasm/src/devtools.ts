@@ -11,6 +11,7 @@ export type { HistoryRow, Summary } from './devtools/summary.js';
 /**
  * Shows a panel with what each history holds, lets go of and has missed, the live handles with the stacks of where they were
  * made, and the WASM memory; sends summaries to the Redux DevTools extension, at most one a second and never an event.
+ * Of a store in a worker (`ringfence/worker`) they show nothing: its `stats()` and `handles()` are what there is.
  * In a production build (`process.env.NODE_ENV` is `production`) it does nothing, and nothing of it is in the bundle.
  *
  * ```ts
