@@ -52,9 +52,15 @@ export function makeClient(budget, options) {
     }
     // Answers as a server would, or what waits for an answer would grow.
     send(text) {
-      const { op, id, channel } = JSON.parse(text);
+      const { op, id, channel, watch, data } = JSON.parse(text);
       if (op === 'unsubscribe') answers.push({ op: 'unsubscribed', id, channel });
       else if (op === 'subscribe') answers.push(subscribed(id, channel));
+      else if (watch) answers.push({ op: 'presence', id, channel, count: 0, more: false, members: [] });
+      else if (op === 'presence' || op === 'leave') answers.push({ op: 'ok', id });
+      else if (op === 'join') {
+        answers.push({ op: 'ok', id });
+        answers.push({ op: 'join', channel, count: 1, more: false, members: [{ user: 'bench', data }] });
+      }
       queueMicrotask(answer);
     }
     close() {}

@@ -6,6 +6,9 @@ import { parseArgs } from 'node:util';
 import { getHeapSnapshot } from 'node:v8';
 
 import { projection, view } from 'ringfence/inline';
+import { keyed } from 'ringfence/keyed';
+import { persist } from 'ringfence/persist';
+import { presence } from 'ringfence/presence';
 
 import { BATCH_EVENTS, heapUsed, judge, makeBatches, makeClient, shiftSeqs } from './client_rig.mjs';
 import { heldBytes } from './heap_snapshot.mjs';
@@ -16,7 +19,7 @@ const EVENTS = Number(values.events ?? 36_000_000);
 const SECONDS_MAX = Number(values.seconds ?? 600);
 if (!(EVENTS >= 1_000_000) || !(SECONDS_MAX > 0)) throw new RangeError('--events 1000000 or more, --seconds above 0');
 const MINUTE_EVENTS = EVENTS / 60;
-/** Of what JavaScript holds, since the first minute and by its slope. 16 B of each handle that was made and ended would be 350 KiB. */
+/** Of what JavaScript holds, since the first minute and by its slope. 16 B of each handle that was made and ended would be 880 KiB. */
 const HELD_GROWTH_BYTES_MAX = 8 * 1024;
 const WARM_UP_ROUNDS = 3000;
 
@@ -27,22 +30,40 @@ const window = history.window({ last: 50 });
 let notified = 0;
 const listener = window.subscribe(() => (notified += window.getSnapshot().items.length > 0 ? 1 : 0));
 
+const nothing = () => undefined;
+const nextTask = () => new Promise((resolve) => setTimeout(resolve, 0));
 let made = 0;
+let members = 0;
+let trimmed = 0;
 /** What a page does as its parts come and go. */
-function comeAndGo() {
+async function comeAndGo() {
   const room = store.history('room', { capacity: 100, bytes: '64 KiB' });
+  const kept = await persist(room, { onError: nothing }); // Node has no IndexedDB: it says so, and is there nevertheless
+  const found = view(room, { text: 'fox' }, { capacity: 100 });
+  const fold = projection(room, (count) => count + 1, 0);
+  const jobs = store.queue('jobs', { capacity: 10 });
+  const map = keyed(store, 'occupants', { capacity: 10, ttl: 60_000, bytes: '16 KiB' });
+  const who = presence(client, 'room', { data: 'here' });
   const handles = [
-    room.subscribe(() => undefined),
+    room.subscribe(nothing),
+    room.onTrim(nothing),
     client.subscribe('room', room),
     client.subscribe('bench', history), // with the other that is there
-    client.onState(() => undefined),
-    view(room, { text: 'fox' }, { capacity: 100 }),
-    projection(room, (count) => count + 1, 0),
-    store.queue('jobs', { capacity: 10 }),
+    client.onState(nothing),
+    client.onError(nothing),
+    client.onResume(nothing),
+    ...[found, fold, jobs, map].flatMap((source) => [source.subscribe(nothing), source]),
+    map.onTrim((count) => (trimmed += count)),
+    who.onChange(({ joined }) => (members += joined.length)),
+    who,
+    kept,
     room,
   ];
   room.push({ text: 'local' });
+  jobs.push(made);
+  for (let entry = 0; entry < 12; ++entry) map.set(`player ${entry}`, { entry });
   made += handles.length;
+  await nextTask(); // the server has answered, and they were told
   for (const handle of handles) handle.end();
 }
 
@@ -63,15 +84,15 @@ async function playRound() {
     send(batch);
     shiftSeqs(batch, ROUND_EVENTS);
   }
-  comeAndGo();
-  await new Promise((resolve) => setTimeout(resolve, 0)); // the notification runs here
+  await comeAndGo();
+  await nextTask(); // the notification runs here, and who was there leaves
 }
 
 // V8 goes on compiling, and keeping what it learns, for a few thousand rounds: some 300 KiB that are not the package's.
 for (let round = 0; round < WARM_UP_ROUNDS; ++round) await playRound();
 await sample();
 const warmedUp = store.stats().records;
-made = notified = 0;
+made = notified = members = trimmed = 0;
 
 const started = performance.now();
 let sent = 0;
@@ -117,6 +138,11 @@ judge([
     ok: records - warmedUp === sent && holes + refusedBatches === 0,
   },
   { name: 'a listener was called in each round', value: notified, ok: notified >= sent / ROUND_EVENTS / 2 },
+  {
+    name: 'who is there and what a full map let go was told in each round',
+    value: `${members}, ${trimmed}`,
+    ok: members === sent / ROUND_EVENTS && trimmed === 2 * members,
+  },
   {
     name: `what JavaScript holds grew by at most ${HELD_GROWTH_BYTES_MAX} B since the first minute`,
     value: `${last.held - first.held} B (of ${first.held})`,
