@@ -9,6 +9,7 @@ import type { Client, Handle, History, Row, Snapshot, Window } from './types.js'
 export interface BackfillSnapshot<T = unknown> {
   /** Loaded rows and those of the history, by seq, each once. Frozen. */
   readonly items: readonly Row<T>[];
+  /** A page is on its way. */
   readonly loading: boolean;
   /** Nothing older is to be had: the server holds none, or `max` rows are shown. */
   readonly done: boolean;

@@ -11,6 +11,7 @@ export class RingfenceError extends Error {
    */
   readonly code: string;
 
+  /** @param code one of those of `code` */
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'RingfenceError';
@@ -23,6 +24,7 @@ export class EndedError extends RingfenceError {
   /** What was used, e.g. `history "chat"`. */
   readonly handle: string;
 
+  /** @param handle what was used */
   constructor(handle: string) {
     super('ended', `${handle} was used after its end`);
     this.name = 'EndedError';
@@ -32,10 +34,12 @@ export class EndedError extends RingfenceError {
 
 /** An `error` message of the server. */
 export class ServerError extends RingfenceError {
+  /** How long the server asks to wait, in milliseconds; undefined where it asks nothing. */
   readonly retryAfterMs: number | undefined;
   /** The channel it is about, where known. */
   readonly channel: string | undefined;
 
+  /** @param retryAfterMs as the server asks, in milliseconds */
   constructor(code: string, message: string, channel?: string, retryAfterMs?: number) {
     super(code, channel === undefined ? message : `${message} (channel ${channel})`);
     this.name = 'ServerError';
@@ -46,6 +50,7 @@ export class ServerError extends RingfenceError {
 
 /** The WASM could not be loaded or started. */
 export class WasmLoadError extends RingfenceError {
+  /** @param cause what the platform has thrown */
   constructor(message: string, cause?: unknown) {
     super('wasm_load', message, cause === undefined ? undefined : { cause });
     this.name = 'WasmLoadError';

@@ -23,6 +23,7 @@ export interface ListShown {
   readonly following: boolean;
 }
 
+/** What a `HistoryList` may be told. Anything out of its bounds is a `RangeError` of the render. */
 export interface HistoryListProps {
   /** A history of `ringfence/worker`; undefined while it is being made. */
   readonly history: WorkerHistory | undefined;
@@ -32,6 +33,7 @@ export interface HistoryListProps {
   readonly rowHeight?: number;
   /** What the list is called by a reader of screens. */
   readonly label?: string;
+  /** Of its element. */
   readonly className?: string;
   /** The element has to have a height of its own. Font and colour of the rows are those of the element. */
   readonly style?: CSSProperties;

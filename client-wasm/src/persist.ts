@@ -46,18 +46,25 @@ export interface PersistOptions {
  */
 export type PersistState = 'writing' | 'waiting' | 'off' | 'ended';
 
+/** The counters of a `Persistence`: since it was made, never reset, but for what is so now. */
 export interface PersistStats {
+  /** As of the `Persistence`. */
   readonly state: PersistState;
   /** Records that were put into the history at the start. */
   readonly restored: number;
   /** Kept now. */
   readonly records: number;
+  /** Segments kept now: up to 256 records each, and 32 KiB unless one record is larger. */
   readonly segments: number;
+  /** Bytes kept now. */
   readonly bytes: number;
+  /** Transactions that have written. */
   readonly saves: number;
+  /** Bytes that they wrote. */
   readonly savedBytes: number;
   /** Saves that failed, those for want of room among them. */
   readonly failedSaves: number;
+  /** Saves for which there was no room. */
   readonly quotaErrors: number;
   /** Whether what was kept was refused and dropped at the start. */
   readonly refused: number;
@@ -67,15 +74,19 @@ export interface PersistStats {
 
 /** Keeps one history. Ends with it. */
 export interface Persistence {
+  /** Of its history. */
   readonly name: string;
+  /** How it is now. */
   readonly state: PersistState;
   /** Records that were put into the history at the start. */
   readonly restored: number;
   /** Writes what has changed, now. Resolves when it is written, or could not be (`onError`). */
   flush(): Promise<void>;
+  /** Its counters; the last ones, once it has ended. Does not throw. */
   stats(): PersistStats;
   /** Writes the rest, for `endTimeoutMs` at the most, and lets go of the database. What is kept stays. Again: the same promise. */
   end(): Promise<void>;
+  /** As `end()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -25,12 +25,15 @@ export interface PresenceSnapshot {
 
 /** What has changed since the listener was called last. */
 export interface PresenceChange {
+  /** Who has come. */
   readonly joined: readonly PresenceMember[];
   /** As they are now. */
   readonly updated: readonly PresenceMember[];
+  /** Who has gone, as they were last. */
   readonly left: readonly PresenceMember[];
 }
 
+/** What `presence()` may be told. */
 export interface PresenceOptions {
   /** Be a member oneself, for as long as this handle lives. Default: false, unless `data` is given. */
   readonly join?: boolean;
@@ -40,15 +43,20 @@ export interface PresenceOptions {
 
 /** A look at who is there. Made by `presence()`. */
 export interface Presence extends Handle {
+  /** Its name. */
   readonly channel: string;
   /** `refused`: the server said no (told by the client's `onError`); asked again after a reconnect. */
   readonly state: 'pending' | 'active' | 'refused' | 'ended';
+  /** As `getSnapshot().members`. */
   readonly members: readonly PresenceMember[];
   /** The same object until something changes: for `useSyncExternalStore`, with `onChange`. */
   readonly getSnapshot: () => PresenceSnapshot;
   /** After changes, once a notification of the store (an animation frame). @throws RingfenceError `too_many_subscriptions` above 4,096 */
   readonly onChange: (listener: (change: PresenceChange) => void) => Handle;
-  /** Says something else of oneself, and joins if this handle has not. @throws TypeError for what JSON cannot express */
+  /**
+   * Says something else of oneself, and joins if this handle has not; nothing once it has ended.
+   * @throws TypeError for what JSON cannot express
+   */
   readonly update: (data: unknown) => void;
 }
 

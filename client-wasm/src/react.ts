@@ -67,10 +67,13 @@ interface Provided {
 }
 const Context = createContext<Provided>({ store: undefined, client: undefined });
 
+/** What a `Provider` gives. */
 export interface ProviderProps {
   /** Undefined while it is being created: hooks show what is empty until then. */
   readonly store?: Store | undefined;
+  /** Undefined while there is none. */
   readonly client?: Client | undefined;
+  /** What is below it. */
   readonly children?: ReactNode;
 }
 
@@ -394,6 +397,7 @@ export function useSubscription(...args: readonly unknown[]): void {
   }, [client, channel, history, last]);
 }
 
+/** What `useBackfill` may be told. Anything out of its bounds is a `RangeError` of the render. */
 export interface BackfillOptions<T = unknown> {
   /** Rows shown before older ones are loaded, 1 to 100,000. Default 50. */
   readonly last?: number;

@@ -13,6 +13,7 @@ export type { CappedReason, CappedStats } from './capped/field.js';
 /** As the ring buffers of the core. */
 const CAPACITY_MAX = 2 ** 28;
 
+/** How one field is capped. */
 export interface CappedOptions {
   /** The most rows held, 1 to 2^28. */
   readonly capacity: number;
@@ -20,12 +21,23 @@ export interface CappedOptions {
 
 /** Fields of a state that can be capped: arrays. */
 export type ArrayKeys<S> = { [K in keyof S]-?: S[K] extends readonly unknown[] ? K : never }[keyof S] & string;
+/** The rows of a capped field. */
 export type RowOf<S, K extends keyof S> = S[K] extends readonly (infer R)[] ? R : never;
 
 /** What `append` makes: plain, and serializable if its rows are. */
-export type AppendAction<R = unknown> = { readonly type: string; readonly payload: readonly R[] };
+export type AppendAction<R = unknown> = {
+  /** `<name of the reducer>/<field>/appended`. */
+  readonly type: string;
+  /** The rows, oldest first. */
+  readonly payload: readonly R[];
+};
 
+/** A reducer whose fields are capped. Made by `capped()`. */
 export interface CappedReducer<S, A, Names extends ArrayKeys<S>> {
+  /**
+   * The next state. @throws RingfenceError `not_an_array` where a capped field is anything else; what the reducer
+   * throws
+   */
   (state: S | undefined, action: A): S;
   /**
    * An action that appends rows to a capped field, without a draft of Immer and in one copy: for high rates.
@@ -33,6 +45,7 @@ export interface CappedReducer<S, A, Names extends ArrayKeys<S>> {
    * ```ts
    * dispatch(chat.append('messages', message));
    * ```
+   * @throws RingfenceError `not_capped` where that is no capped field
    */
   append<K extends Names>(field: K, ...rows: readonly RowOf<S, K>[]): AppendAction<RowOf<S, K>>;
   /** By field. What Redux ran again, such as in time travel, counts again. */

@@ -24,8 +24,11 @@ export interface Ring<T> {
   readonly items: readonly T[];
   /** Values that were held and have left: `evicted + index` is a stable key of a row. */
   readonly evicted: number;
+  /** Adds values behind the newest. */
   readonly push: (...values: T[]) => void;
+  /** The same of anything that can be iterated, which is done now. */
   readonly pushMany: (values: Iterable<T>) => void;
+  /** Lets go of all of them: they count as evicted. */
   readonly clear: () => void;
 }
 

@@ -31,6 +31,7 @@ import { RemoteHistory } from './worker/remote_history.js';
 /** A hidden page gets no frames: this long after a message the next one may come without one. */
 const FRAME_WAIT_MS_MAX = 250;
 
+/** What `createWorkerStore()` may be told. */
 export interface WorkerStoreOptions {
   /** As `createStore`: the most WASM memory of the worker. */
   readonly budget: number | string;
@@ -61,45 +62,84 @@ export interface WorkerHistoryOptions<T = unknown> extends Pick<
 
 /** A history in the worker, for `useHistory` and `useCount`. Made by `WorkerStore.history()`. */
 export interface WorkerHistory<T = unknown> extends WindowSource<T> {
+  /** As declared. */
   readonly name: string;
   /** Records that were kept, and put into it at the start. */
   readonly restored: number;
+  /**
+   * As `History.stats()`; `undecodable` of the page.
+   * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
+   */
   stats(): Promise<HistoryStats>;
-  /** Evicts all records; the place in the channel stays. */
+  /**
+   * Evicts all records; the place in the channel stays.
+   * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
+   */
   clear(): Promise<void>;
   /** Ends it, here and in the worker. Again: nothing. */
   end(): void;
+  /** As `end()`, for `using`. */
   [Symbol.dispose](): void;
 }
 
 /** A connection in the worker, for `useConnection` and `useSubscription`. What is not said here is as of `Client`. */
 export interface WorkerClient extends ConnectionSource {
+  /** The address, absolute. */
   readonly url: string;
-  /** What `connect()` or `Client.subscribe()` would throw is told to `onError`; the subscription is then `refused`. */
+  /**
+   * What `connect()` or `Client.subscribe()` would throw is told to `onError`; the subscription is then `refused`.
+   * @throws EndedError after the end of either
+   */
   subscribe(channel: string, history: WorkerHistory, options?: SubscribeOptions): ChannelSubscription;
+  /**
+   * As `Client.publish()`.
+   * @throws (rejects) TypeError for data that no message can carry
+   * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
+   */
   publish(channel: string, type: string, data: unknown): Promise<{ readonly seq: number }>;
+  /**
+   * As `Client.history()`.
+   * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
+   */
   history(channel: string, options?: PageOptions): Promise<HistoryPage>;
+  /** As `Client.onError()`. @throws EndedError after its end */
   onError(listener: (error: Error) => void): Handle;
+  /** As `Client.onResume()`. @throws EndedError after its end */
   onResume(listener: (resume: ChannelResume) => void): Handle;
+  /**
+   * As `Client.stats()`.
+   * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
+   */
   stats(): Promise<ClientStats>;
+  /** As `Client.cut()`. @throws EndedError after its end */
   cut(): void;
+  /** As `Client.check()`. After its end: nothing. */
   check(): void;
+  /** As `Client.disconnect()`. @throws EndedError after its end */
   disconnect(): void;
+  /** As `Client.reconnect()`. @throws EndedError after its end */
   reconnect(): void;
+  /** Ends it with its subscriptions and listeners, here and in the worker. Again: nothing. */
   end(): void;
+  /** As `end()`, for `using`. */
   [Symbol.dispose](): void;
 }
 
 /** What is live on the page's side of a worker. All zero but for what is in use. */
 export interface WorkerHandleCounts {
+  /** Histories that have not ended. */
   readonly histories: number;
   /** Selectors that somebody listens to: windows in the worker. */
   readonly windows: number;
   /** Lists that the worker draws. */
   readonly drawings: number;
+  /** Listeners of windows and clients. */
   readonly listeners: number;
+  /** Connections that have not ended. */
   readonly clients: number;
+  /** `client.subscribe()` handles. */
   readonly subscriptions: number;
+  /** The sum of all of these. */
   readonly total: number;
 }
 
@@ -114,12 +154,19 @@ export interface WorkerStore {
   ): Promise<WorkerClient>;
   /** Of the page's side. */
   handles(): WorkerHandleCounts;
-  /** Of the store in the worker; its windows and subscriptions listen there. */
+  /**
+   * Of the store in the worker; its windows and subscriptions listen there.
+   * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
+   */
   stats(): Promise<StoreStats>;
-  /** Of the store in the worker. */
+  /**
+   * Of the store in the worker.
+   * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
+   */
   workerHandles(): Promise<HandleCounts>;
   /** Ends every history and client, and terminates the worker, which has 3 s for it (what is kept is written). Again: nothing. */
   end(): void;
+  /** As `end()`, for `using`. */
   [Symbol.dispose](): void;
 }
 

@@ -16,6 +16,7 @@ const CAPACITY_MAX = 2 ** 28;
 /** What immer's drafts answer to. */
 const DRAFT = Symbol.for('immer-state');
 
+/** How one field is capped. */
 export interface CappedOptions {
   /** The most rows held, 1 to 2^28. */
   readonly capacity: number;
@@ -23,15 +24,19 @@ export interface CappedOptions {
 
 /** What a capped store has besides: `store.capped.stats().messages.evicted.capacity`. */
 export interface CappedApi<Names extends string = string> {
+  /** The counters of each field. Does not throw. */
   stats(): Readonly<Record<Names, CappedStats>>;
   /** The capped fields, in the form of `store.liveHandles()`. They live as long as their store. Frozen; the same each time. */
   liveHandles(): readonly CappedHandle<Names>[];
 }
 
+/** One capped field, as `liveHandles()` lists it. Frozen. */
 export interface CappedHandle<Names extends string = string> {
+  /** What it is. */
   readonly kind: 'capped';
   /** Of the field. */
   readonly name: Names;
+  /** What it lives as long as. */
   readonly owner: 'zustand store';
   /** None is taken: fields are declared where the store is. */
   readonly stack: undefined;
@@ -47,6 +52,7 @@ declare module 'zustand/vanilla' {
 
 /** Fields of a state that can be capped: arrays. */
 export type ArrayKeys<T> = { [K in keyof T]-?: T[K] extends readonly unknown[] ? K : never }[keyof T] & string;
+/** The middlewares around a creator, in the types of Zustand. */
 export type Mutators = [StoreMutatorIdentifier, unknown][];
 
 type State = Record<string, unknown>;
@@ -259,12 +265,15 @@ class CappedStore {
 }
 
 // The last overload of a `set` takes the whole state, or a function.
+/** The state of a store, or of the `set` of its creator. */
 export type StateOf<S> = S extends { getState(): infer T }
   ? T
   : S extends (...args: infer A) => unknown
     ? Exclude<A[0], (...args: never[]) => unknown>
     : never;
+/** The rows of a capped field. */
 export type RowOf<T, K extends keyof T> = T[K] extends readonly (infer R)[] ? R : never;
+/** What `append` appends to: the `set` of a creator, or a store. */
 export type Target = ((...args: never[]) => unknown) | { setState(...args: never[]): unknown };
 
 /**

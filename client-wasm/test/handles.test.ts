@@ -115,6 +115,69 @@ describe('a handle', () => {
     store.end();
   });
 
+  it('refuses what its doc comments say it refuses once it has ended, and gives the rest', async () => {
+    const { store, client, history } = subscribedRig();
+    const other = store.history('other');
+    const found = view(other);
+    const sum = projection(other, (n: number) => n, 0);
+    const jobs = store.queue<number>('jobs', { capacity: 1 });
+    const map = keyed<string, number>(store, 'map', { capacity: 1 });
+    const window = history.window({ last: 1 });
+    const matches = found.window({ last: 1 });
+    const nothing = (): void => undefined;
+    const calls = (thing: object, ...names: string[]): [string, () => unknown][] =>
+      names.map((name) => [name, () => (thing as Record<string, (arg: unknown) => unknown>)[name]?.(nothing)]);
+
+    for (const handle of [found, sum, jobs, map, history]) handle.end();
+    const refused: [string, () => unknown][] = [
+      ...calls(history, 'push', 'find', 'onTrim', 'subscribe', 'stats', 'clear'),
+      ['size', () => history.size],
+      ['evicted', () => history.evicted],
+      ['highWaterMark', () => history.highWaterMark],
+      ['pushMany', () => history.pushMany([])],
+      ['last', () => history.last(1)],
+      ['slice', () => history.slice()],
+      ['at', () => history.at(1)],
+      ['window', () => history.window({ last: 1 })],
+      ['iteration', () => [...history]],
+      ...calls(window, 'subscribe'),
+      ['subscribe to it', () => client.subscribe('room:1', history)],
+      ['view', () => view(history)],
+      ['projection', () => projection(history, (n: number) => n, 0)],
+      ...calls(found, 'subscribe', 'markRead', 'rates', 'stats'),
+      ['window of a view', () => found.window({ last: 1 })],
+      ...calls(matches, 'subscribe'),
+      ...calls(sum, 'subscribe', 'rebuild', 'reset', 'stats'),
+      ...calls(jobs, 'push', 'shift', 'peek', 'clear', 'stats', 'subscribe'),
+      ...calls(map, 'get', 'has', 'set', 'delete', 'clear', 'stats', 'onTrim', 'subscribe'),
+      ['evicted of a map', () => map.evicted],
+    ];
+    for (const [name, use] of refused) expect(use, name).toThrow(EndedError);
+    expect([history.name, window.getSnapshot().size, matches.getSnapshot().count]).toEqual(['room', 0, 0]);
+    expect([found.count, found.unread, sum.state, jobs.size, [...jobs], jobs.getSnapshot()]).toEqual([
+      0,
+      0,
+      0,
+      0,
+      [],
+      [],
+    ]);
+    expect([map.size, map.peek('a'), [...map], map.getSnapshot().size]).toEqual([0, undefined, [], 0]);
+
+    client.end();
+    const names = ['cut', 'check', 'disconnect', 'reconnect', 'onState', 'onError', 'onResume'];
+    for (const [name, use] of calls(client, ...names)) expect(use, name).toThrow(EndedError);
+    expect(() => client.subscribe('room:1', other)).toThrow(EndedError);
+    await expect(client.publish('room:1', 'tick', 1)).rejects.toThrow(EndedError);
+    await expect(client.history('room:1')).rejects.toThrow(EndedError);
+    expect([client.url, client.state.status, client.stats().channels]).toEqual(['ws://test/v1/ws', 'closed', 0]);
+
+    store.end();
+    for (const use of [() => store.history('a'), () => store.queue('b', { capacity: 1 }), () => store.stats()])
+      expect(use).toThrow(EndedError);
+    expect([store.histories(), store.liveHandles(), store.handles().total]).toEqual([[], [], 0]);
+  });
+
   it('is each history, client, view, projection, queue and keyed map: called with something it ends nothing', () => {
     const { store, client, history } = subscribedRig();
     const things = [

@@ -7,13 +7,17 @@ import { append, newest, read, versionOf, type Version } from './versions.js';
 /** Why rows left: the cap (or the store's own `.slice(-n)`), an empty array in their place, or any other array. */
 export type CappedReason = 'capacity' | 'cleared' | 'replaced';
 
+/** The counters of a capped field: since its store was made, never reset, but for what is so now. */
 export interface CappedStats {
+  /** The most rows held, as declared. */
   readonly capacity: number;
+  /** Rows held now. */
   readonly size: number;
   /** The most rows held at once. */
   readonly highWaterMark: number;
   /** Rows that ever came. */
   readonly appended: number;
+  /** Rows that were held and have left, by reason. */
   readonly evicted: Readonly<Record<CappedReason, number>>;
   /** Values that were no arrays: the rows before them stayed. */
   readonly refused: number;

@@ -4,6 +4,7 @@ import { PANEL_TAG, type Panel, definePanel } from './panel.js';
 import { reduxReporter } from './redux.js';
 import { Summarizer, type Summary } from './summary.js';
 
+/** What `openDevtools()` may be told. */
 export interface DevtoolsOptions {
   /** How often the panel is drawn anew, 100 to 60,000 ms. Default 500. */
   readonly everyMs?: number;

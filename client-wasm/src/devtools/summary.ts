@@ -1,16 +1,25 @@
 // What the panel and the Redux DevTools extension show of a store: numbers, read a few times a second, never an event.
 import type { History, LiveHandle, Store, StoreStats } from '../types.js';
 
+/** What a summary says of one history. */
 export interface HistoryRow {
+  /** As declared. */
   readonly name: string;
+  /** Records held. */
   readonly held: number;
+  /** The most records held. */
   readonly capacity: number;
+  /** Of segments. */
   readonly allocatedBytes: number;
+  /** The most `allocatedBytes`. */
   readonly bytesMax: number;
+  /** Records that have left, for any reason. */
   readonly evicted: number;
+  /** Records that never came and whose number is known. */
   readonly missed: number;
   /** Records taken since the summary before, by second. */
   readonly perSecond: number;
+  /** Listeners that are live. */
   readonly listeners: number;
 }
 
@@ -18,8 +27,11 @@ export interface HistoryRow {
 export interface Summary {
   /** Milliseconds since 1970-01-01. */
   readonly time: number;
+  /** As `store.stats()`. */
   readonly store: StoreStats;
+  /** The histories that have not ended, oldest first. */
   readonly histories: readonly HistoryRow[];
+  /** As `store.liveHandles()`. */
   readonly handles: readonly LiveHandle[];
 }
 

@@ -10,6 +10,7 @@ export interface EncodedEvent {
   readonly type?: string;
   /** JSON. Default `{}`. Not checked: a test may want another text. */
   readonly payload?: string;
+  /** Of the record, 0 to 255. Default 0, as the protocol has it. */
   readonly flags?: number;
 }
 
@@ -19,6 +20,7 @@ export interface EncodedSection {
   readonly channelId: number;
   /** The seq before the first record's, 0 if none. Default 0. */
   readonly prev?: number | bigint;
+  /** In the order in which they are written. */
   readonly records: readonly EncodedEvent[];
 }
 

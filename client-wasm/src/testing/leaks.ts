@@ -1,5 +1,6 @@
 import type { HandleKind, LiveHandle, Store } from '../types.js';
 
+/** What `expectNoLeaks` may be told. */
 export interface LeakOptions {
   /** What may be live: `store.liveHandles()` of before. Whatever is live now and was not then is a leak. */
   readonly since?: readonly LiveHandle[];

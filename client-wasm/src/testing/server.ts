@@ -5,6 +5,7 @@ import { Refusal, afterOf, channelOf, dataOf, epochOf, integerOf, parseRequest, 
 import { Rooms, type Visitor } from './rooms.js';
 import { FakeSocket, type Message } from './socket.js';
 
+/** What a `MemoryServer` may be told. Anything out of its bounds is a `RangeError`. */
 export interface MemoryServerOptions {
   /**
    * When sockets open and messages arrive: in a microtask (default), or when `flush()` is called.

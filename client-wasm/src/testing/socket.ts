@@ -14,11 +14,17 @@ const SENT_MAX = 10_000;
  * Keeps the last 10,000 messages that the client sent.
  */
 export class FakeSocket implements SocketLike {
+  /** As the client has set it. */
   binaryType = 'blob';
+  /** What `open()` was given; `''` before. */
   protocol = '';
+  /** Set by the client. */
   onopen: ((event: never) => void) | null = null;
+  /** Set by the client. */
   onmessage: ((event: never) => void) | null = null;
+  /** Set by the client. */
   onerror: ((event: never) => void) | null = null;
+  /** Set by the client. */
   onclose: ((event: never) => void) | null = null;
   /** What the client sent, oldest first, parsed. */
   readonly sent: Message[] = [];
@@ -26,7 +32,9 @@ export class FakeSocket implements SocketLike {
   closed = false;
 
   constructor(
+    /** As the client asked for it. */
     readonly url: string,
+    /** The sub-protocols that the client offered. */
     readonly protocols: string[],
   ) {}
 
@@ -42,6 +50,7 @@ export class FakeSocket implements SocketLike {
     if (this.sent.length > SENT_MAX) this.sent.shift();
   }
 
+  /** Called by the client: nothing comes of it but `closed`. */
   close(): void {
     this.closed = true;
   }
