@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
@@ -100,6 +100,23 @@ const wasmBase64 = {
   },
 };
 
+// The page's side of a worker has its own copy of what a handle is: as a chunk of the main entry it would cost that one more.
+const ownHandles = {
+  name: 'own-handles',
+  setup(build) {
+    build.onResolve({ filter: /\/(handle|environment)\.js$/ }, ({ path, importer, namespace }) =>
+      namespace === 'own' || /\/src\/worker(\.ts|\/(link|remote_\w+)\.ts)$/.test(importer)
+        ? { path: join(here, 'src', basename(path, '.js')), namespace: 'own' }
+        : undefined,
+    );
+    build.onLoad({ filter: /.*/, namespace: 'own' }, ({ path }) => ({
+      contents: readFileSync(`${path}.ts`, 'utf8'),
+      loader: 'ts',
+      resolveDir: dirname(path),
+    }));
+  },
+};
+
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 const shared = {
@@ -112,7 +129,7 @@ const shared = {
   sourcemap: false,
   legalComments: 'none',
   external: ['react', 'zustand'],
-  plugins: [wasmBase64],
+  plugins: [wasmBase64, ownHandles],
   mangleProps: new RegExp(`^(rf_|(_initialize|${INTERNAL.join('|')})$)`),
   mangleCache: mangled,
   define: { 'process.env.NODE_ENV': 'process.env.NODE_ENV' }, // the user's bundler decides

@@ -4,6 +4,7 @@
 // Owns     the Worker. Bounds: one message of it on its way, with what is new in the windows shown; the next one comes when the
 //          page has had a frame.
 import type { RingfenceError } from './errors.js';
+import { dispose, warnOfLeak } from './handle.js';
 import type { PersistOptions } from './persist.js';
 import type {
   ChannelResume,
@@ -17,13 +18,14 @@ import type {
   HistoryOptions,
   HistoryPage,
   HistoryStats,
+  LiveHandle,
   PageOptions,
   StoreStats,
   SubscribeOptions,
   WindowSource,
 } from './types.js';
 import { fromPlain } from './worker/errors.js';
-import { Link, dispose } from './worker/link.js';
+import { Link } from './worker/link.js';
 import type { News, ToPage, WorkerLike } from './worker/messages.js';
 import { RemoteClient } from './worker/remote_client.js';
 import { RemoteHistory } from './worker/remote_history.js';
@@ -46,6 +48,8 @@ export interface WorkerStoreOptions {
   readonly worker?: () => Worker;
   /** Told of what a listener threw, and of a worker that failed (`worker_failed`). Default: `reportError`. */
   readonly onError?: (error: unknown) => void;
+  /** As `createStore`, of the handles that the page holds. Default: `console.warn` with the stack of where it was made. */
+  readonly onLeak?: (leaked: LiveHandle) => void;
 }
 
 /** As `HistoryOptions`; the values that a page pushes cannot go into a worker's history, so nothing about them. */
@@ -62,6 +66,8 @@ export interface WorkerHistoryOptions<T = unknown> extends Pick<
 
 /** A history in the worker, for `useHistory` and `useCount`. Made by `WorkerStore.history()`. */
 export interface WorkerHistory<T = unknown> extends WindowSource<T> {
+  /** Ends it, as `end()`. */
+  (): void;
   /** As declared. */
   readonly name: string;
   /** Records that were kept, and put into it at the start. */
@@ -84,11 +90,13 @@ export interface WorkerHistory<T = unknown> extends WindowSource<T> {
 
 /** A connection in the worker, for `useConnection` and `useSubscription`. What is not said here is as of `Client`. */
 export interface WorkerClient extends ConnectionSource {
+  /** Ends it, as `end()`. */
+  (): void;
   /** The address, absolute. */
   readonly url: string;
   /**
    * What `connect()` or `Client.subscribe()` would throw is told to `onError`; the subscription is then `refused`.
-   * @throws EndedError after the end of either
+   * @throws EndedError after the end of either; RingfenceError `too_many_handles` where 65,536 are live in the page
    */
   subscribe(channel: string, history: WorkerHistory, options?: SubscribeOptions): ChannelSubscription;
   /**
@@ -113,7 +121,7 @@ export interface WorkerClient extends ConnectionSource {
   stats(): Promise<ClientStats>;
   /** As `Client.cut()`. @throws EndedError after its end */
   cut(): void;
-  /** As `Client.check()`. After its end: nothing. */
+  /** As `Client.check()`. @throws EndedError after its end */
   check(): void;
   /** As `Client.disconnect()`. @throws EndedError after its end */
   disconnect(): void;
@@ -123,6 +131,8 @@ export interface WorkerClient extends ConnectionSource {
   end(): void;
   /** As `end()`, for `using`. */
   [Symbol.dispose](): void;
+  /** Ends it, and waits until its socket has closed, 2 s at most. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** What is live on the page's side of a worker. All zero but for what is in use. */
@@ -133,12 +143,14 @@ export interface WorkerHandleCounts {
   readonly windows: number;
   /** Lists that the worker draws. */
   readonly drawings: number;
-  /** Listeners of windows and clients. */
+  /** Listeners of windows. */
   readonly listeners: number;
   /** Connections that have not ended. */
   readonly clients: number;
   /** `client.subscribe()` handles. */
   readonly subscriptions: number;
+  /** Listeners of clients. */
+  readonly clientListeners: number;
   /** The sum of all of these. */
   readonly total: number;
 }
@@ -154,8 +166,11 @@ export interface WorkerStore {
   ): Promise<WorkerClient>;
   /** Of the page's side. */
   handles(): WorkerHandleCounts;
+  /** Each of them, as of `Store`; also of kind `window` (named by its selector) and `drawing`. */
+  liveHandles(): readonly LiveHandle[];
   /**
-   * Of the store in the worker; its windows and subscriptions listen there.
+   * Of the store in the worker; its windows and subscriptions listen there. `listenerErrors` are those of the page too, and
+   * `collectedHandles` those alone.
    * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
    */
   stats(): Promise<StoreStats>;
@@ -208,7 +223,7 @@ class WorkerStoreImpl implements WorkerStore {
   readonly #onError: (error: unknown) => void;
   #forgetFrame: (() => void) | undefined;
 
-  constructor(worker: WorkerLike, onError: (error: unknown) => void) {
+  constructor(worker: WorkerLike, onError: (error: unknown) => void, onLeak: (leaked: LiveHandle) => void) {
     this.#onError = onError;
     const failed = (error: RingfenceError): void => {
       for (const client of this.#clients.values()) client.failed(error);
@@ -216,7 +231,7 @@ class WorkerStoreImpl implements WorkerStore {
       onError(error);
     };
     globalThis.document?.addEventListener?.('visibilitychange', this.#seen);
-    this.#link = new Link(worker, (message) => this.#receive(message), onError, failed);
+    this.#link = new Link(worker, (message) => this.#receive(message), onError, failed, onLeak);
   }
 
   start({ budget, batchBytes }: WorkerStoreOptions, wasm: string | WebAssembly.Module): Promise<void> {
@@ -255,12 +270,27 @@ class WorkerStoreImpl implements WorkerStore {
   }
 
   handles(): WorkerHandleCounts {
-    const { live } = this.#link;
-    return { ...live, total: Object.values(live).reduce((sum, count) => sum + count, 0) };
+    const { table } = this.#link;
+    return {
+      histories: table.count('history'),
+      windows: table.count('window'),
+      drawings: table.count('drawing'),
+      listeners: table.count('listener'),
+      clients: table.count('client'),
+      subscriptions: table.count('subscription'),
+      clientListeners: table.count('clientListener'),
+      total: table.list().length,
+    };
   }
 
-  stats(): Promise<StoreStats> {
-    return this.#link.call({ of: 'store', method: 'stats' });
+  liveHandles(): readonly LiveHandle[] {
+    return this.#link.table.list();
+  }
+
+  async stats(): Promise<StoreStats> {
+    const stats = await this.#link.call<StoreStats>({ of: 'store', method: 'stats' });
+    const { listenerErrors, table } = this.#link;
+    return { ...stats, listenerErrors: stats.listenerErrors + listenerErrors, collectedHandles: table.collected };
   }
 
   workerHandles(): Promise<HandleCounts> {
@@ -334,10 +364,10 @@ class WorkerStoreImpl implements WorkerStore {
  * @throws (rejects) WasmLoadError's codes and messages as RingfenceError: `wasm_load`; `worker_failed` if the worker's script does not load
  */
 export async function createWorkerStore(options: WorkerStoreOptions): Promise<WorkerStore> {
-  const { wasm = new URL('./core.wasm', import.meta.url), onError = report } = options;
+  const { wasm = new URL('./core.wasm', import.meta.url), onError = report, onLeak = warnOfLeak } = options;
   const worker = options.worker?.() ?? new Worker(new URL('./worker_thread.js', import.meta.url), { type: 'module' });
   const source = wasm instanceof WebAssembly.Module ? wasm : absolute(String(wasm));
-  const store = new WorkerStoreImpl(worker as WorkerLike, onError);
+  const store = new WorkerStoreImpl(worker as WorkerLike, onError, onLeak);
   try {
     await store.start(options, source);
   } catch (error) {

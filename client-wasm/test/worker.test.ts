@@ -8,9 +8,9 @@ import { IDBFactory } from 'fake-indexeddb';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { EndedError, type RingfenceError } from '../src/errors.js';
-import { MemoryServer } from '../src/testing.js';
-import type { ChannelResume, Row } from '../src/types.js';
-import { type WorkerStore, createWorkerStore } from '../src/worker.js';
+import { FakeSocket, MemoryServer } from '../src/testing.js';
+import type { ChannelResume, LiveHandle, Row, SocketConstructor } from '../src/types.js';
+import { type WorkerStore, type WorkerStoreOptions, createWorkerStore } from '../src/worker.js';
 import { Host } from '../src/worker/host.js';
 import type { HostPort, News, ToPage, ToWorker, WorkerLike } from '../src/worker/messages.js';
 import { NodeSocket, ServerProcess, until } from './server_process.js';
@@ -55,7 +55,16 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-async function open(server = new MemoryServer(), socket = server.WebSocket) {
+const collect = globalThis.gc as () => void;
+/** Runs the collector until `check` holds: finalizers run in tasks of their own. */
+const untilCollected = (check: () => void): Promise<void> =>
+  vi.waitFor(() => (collect(), check()), { timeout: 60_000, interval: 10 });
+
+async function open(
+  server = new MemoryServer(),
+  socket: SocketConstructor = server.WebSocket,
+  options: Partial<WorkerStoreOptions> = {},
+) {
   const worker = new HereWorker({ WebSocket: socket });
   const failures: unknown[] = [];
   const store = await createWorkerStore({
@@ -63,14 +72,15 @@ async function open(server = new MemoryServer(), socket = server.WebSocket) {
     wasm,
     worker: () => worker as unknown as Worker,
     onError: (error) => failures.push(error),
+    ...options,
   });
   stores.push(store);
   return { server, worker, store, failures };
 }
 
 /** With a channel that feeds a history. */
-async function subscribed() {
-  const opened = await open();
+async function subscribed(options: Partial<WorkerStoreOptions> = {}) {
+  const opened = await open(undefined, undefined, options);
   const chat = await opened.store.history<number>('chat', { capacity: 100, bytes: '64 KiB' });
   const client = await opened.store.connect('ws://test/v1/ws');
   const subscription = client.subscribe('room:1', chat, { last: 10 });
@@ -263,6 +273,159 @@ describe('a history in a worker', () => {
     server.publish('room:1', 'count', 1);
     await until(() => expect(told).toBeGreaterThan(0));
     expect(failures[0]).toEqual(new Error('mine'));
+  });
+});
+
+describe('what the page holds of a worker', () => {
+  it('is ended by a call, end() and dispose, once; and called with something it is itself', async () => {
+    for (const way of ['call', 'end', 'dispose'] as const) {
+      const { store, chat, client, subscription, server } = await subscribed();
+      const listener = chat.subscribe(() => undefined);
+      const things = [listener, subscription, chat, client] as const;
+      for (const thing of [subscription, chat, client] as unknown as ((state: unknown) => unknown)[])
+        expect(thing('a state')).toBe(thing);
+      expect([chat.name, client.url, subscription.state]).toEqual(['chat', 'ws://test/v1/ws', 'active']);
+      for (const thing of things) {
+        const { length } = store.liveHandles();
+        for (let again = 0; again < 2; ++again) {
+          if (way === 'call') thing();
+          else if (way === 'end') thing.end();
+          else thing[Symbol.dispose]();
+          expect(store.liveHandles().length).toBeLessThan(length);
+        }
+      }
+      await until(() => expect(store.handles().total).toBe(0)); // the window goes one task later
+      expect(store.liveHandles()).toEqual([]);
+      await until(() => expect(server.connections).toBe(0));
+    }
+  });
+
+  it('is listed by kind and owner, with the place it was made', async () => {
+    const { store, chat, client } = await subscribed();
+    const held = [chat.window({ last: 3 }).subscribe(() => undefined), client.onError(() => undefined)];
+    const list = store.liveHandles();
+    expect(list.map(({ kind, name, owner }) => [kind, name, owner])).toEqual([
+      ['history', 'chat', 'store'],
+      ['client', 'ws://test/v1/ws', 'store'],
+      ['subscription', 'room:1', 'client "ws://test/v1/ws"'],
+      ['window', '{"last":3}', 'history "chat"'],
+      ['listener', '', 'history "chat"'],
+      ['clientListener', '', 'client "ws://test/v1/ws"'],
+    ]);
+    for (const { stack } of list.filter(({ kind }) => kind !== 'window'))
+      expect(stack).toMatch(/worker\.test\.ts|worker\.ts/);
+    expect(store.handles()).toEqual({
+      histories: 1,
+      windows: 1,
+      drawings: 0,
+      listeners: 1,
+      clients: 1,
+      subscriptions: 1,
+      clientListeners: 1,
+      total: 6,
+    });
+    for (const handle of held) handle.end();
+  });
+
+  it('is told of where it was made, once, when it is dropped without its end', async () => {
+    const leaks: LiveHandle[] = [];
+    const { store, chat, client, subscription } = await subscribed({ onLeak: (leaked) => leaks.push(leaked) });
+    const kept = chat.subscribe(() => undefined);
+    const drop = (): void => {
+      client.onState(() => undefined);
+      chat.window({ last: 2 }).subscribe(() => undefined);
+      client.subscribe('dropped', chat);
+    };
+    drop();
+    await untilCollected(() => expect(leaks).toHaveLength(3));
+    expect(leaks.map(({ kind, owner }) => `${kind} of ${owner}`).sort()).toEqual([
+      'clientListener of client "ws://test/v1/ws"',
+      'listener of history "chat"',
+      'subscription of client "ws://test/v1/ws"',
+    ]);
+    for (const { stack } of leaks) expect(stack).toMatch(/worker\.test\.ts/);
+    expect((await store.stats()).collectedHandles).toBe(3);
+    expect([kept.active, subscription.active]).toEqual([true, true]);
+  });
+
+  it('says on the console where nobody else takes a leak', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    const { client, subscription } = await subscribed();
+    (() => void client.onState(() => undefined))();
+    await untilCollected(() => expect(warn).toHaveBeenCalledTimes(1));
+    expect(warn.mock.calls[0]?.[0]).toMatch(/clientListener "" of client .* was garbage-collected/);
+    warn.mockRestore();
+    subscription.end(); // held until here
+  });
+
+  it('counts what its listeners throw, of the store and of each client', async () => {
+    const { store, server, chat, client, failures } = await subscribed();
+    const held = [
+      chat.subscribe(() => {
+        throw new Error('of the history');
+      }),
+      client.onState(() => {
+        throw new Error('of the client');
+      }),
+    ];
+    expect((await store.stats()).listenerErrors).toBe(0);
+    server.publish('room:1', 'count', 1);
+    server.dropConnections();
+    await until(() => expect(new Set(failures.map(String)).size).toBe(2));
+    for (const handle of held) handle.end();
+    const ofClient = failures.filter((error) => String(error) === 'Error: of the client');
+    expect((await client.stats()).listenerErrors).toBe(ofClient.length);
+    expect((await store.stats()).listenerErrors).toBe(failures.length);
+  });
+
+  it('names itself when it is used after its end', async () => {
+    const { store, chat, client, server } = await subscribed();
+    chat.end();
+    const ofHistory = 'history "chat" was used after its end';
+    for (const use of [() => chat.window({ last: 1 }), () => chat.subscribe(() => undefined)])
+      expect(use).toThrow(ofHistory);
+    for (const use of [chat.stats(), chat.clear()]) await expect(use).rejects.toThrow(ofHistory);
+    expect(() => client.subscribe('room:1', chat)).toThrow(ofHistory);
+    client.end();
+    const ofClient = 'client "ws://test/v1/ws" was used after its end';
+    for (const use of ['cut', 'check', 'disconnect', 'reconnect'] as const)
+      expect(() => client[use]()).toThrow(ofClient);
+    for (const use of ['onState', 'onError', 'onResume'] as const)
+      expect(() => client[use](() => undefined)).toThrow(ofClient);
+    for (const use of [client.stats(), client.history('a'), client.publish('a', 't', 1)])
+      await expect(use).rejects.toThrow(ofClient);
+    await until(() => expect(server.connections).toBe(0));
+    store.end();
+    for (const use of [store.stats(), store.history('a'), store.connect('ws://test/')])
+      await expect(use).rejects.toThrow('store was used after its end');
+  });
+
+  it('of which a client can be awaited: its socket has closed then', async () => {
+    class SlowSocket extends FakeSocket {
+      static readonly all: SlowSocket[] = [];
+      constructor(url: string, protocols: string[]) {
+        super(url, protocols);
+        SlowSocket.all.push(this);
+        queueMicrotask(() => this.welcome());
+      }
+    }
+    const { store } = await open(undefined, SlowSocket);
+    const client = await store.connect('ws://test/v1/ws');
+    await until(() => expect(client.state.status).toBe('open'));
+    let closed = 0;
+    const note = (): void => void ++closed;
+    const both = [client[Symbol.asyncDispose]().then(note), client[Symbol.asyncDispose]().then(note)];
+    expect(client.state.status).toBe('closed');
+    await until(() => expect(SlowSocket.all[0]?.closed).toBe(true));
+    await store.workerHandles(); // an answer of the worker's: it has had the time
+    expect(closed).toBe(0);
+    SlowSocket.all[0]?.lose(1000);
+    await Promise.all(both);
+    expect(closed).toBe(2);
+    await client[Symbol.asyncDispose](); // again: nothing
+    const other = await store.connect('ws://test/v1/ws');
+    store.end();
+    await other[Symbol.asyncDispose](); // nothing is left to wait for
   });
 });
 

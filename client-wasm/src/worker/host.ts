@@ -4,7 +4,7 @@
 // Errors   of a call: its result. Of anything else that concerns a client: told to that client's `onError` on the page.
 import { connect } from '../client.js';
 import { EndedError } from '../errors.js';
-import type { Registration } from '../handle.js';
+import { type Registration, asyncDispose } from '../handle.js';
 import type { HistoryImpl } from '../history.js';
 import { loadModule } from '../load.js';
 import { type Persistence, persist } from '../persist.js';
@@ -99,7 +99,7 @@ export class Host {
         const client = this.#clients.get(message.client);
         if (!client || client.state.status === 'closed') return;
         client[message.method]();
-        if (message.method === 'end') this.#clients.delete(message.client);
+        if (message.method === 'end') void this.#closed(message.client);
         return;
       }
       case 'endHistory':
@@ -145,7 +145,7 @@ export class Host {
         ...limits,
         notify: 'microtask',
         onError: (error) => this.#failed(error),
-        onLeak: () => undefined,
+        onLeak: () => undefined, // what the page holds is told there; what is held here ends with it
       });
       return undefined;
     }
@@ -161,6 +161,7 @@ export class Host {
       case 'history.method':
         return this.#history(call.history)[call.method]();
       case 'client.method': {
+        if (call.method === 'closed') return this.#closed(call.client);
         const client = this.#clients.get(call.client);
         if (!client) throw new EndedError('client');
         const method = client[call.method] as (...args: readonly unknown[]) => unknown;
@@ -181,6 +182,12 @@ export class Host {
       history.end();
       throw error;
     }
+  }
+
+  /** Known until its socket has closed: the page may ask when that is. */
+  async #closed(id: number): Promise<void> {
+    await this.#clients.get(id)?.[asyncDispose]();
+    this.#clients.delete(id);
   }
 
   #history(id: number): HistoryImpl<unknown> {

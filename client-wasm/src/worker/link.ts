@@ -2,7 +2,8 @@
 //
 // Owns     the worker, which it terminates. Bounds: CALLS_MAX calls without an answer, LISTENERS_MAX listeners of a kind.
 import { EndedError, RingfenceError } from '../errors.js';
-import type { Handle } from '../types.js';
+import { HandleTable, type Registration } from '../handle.js';
+import type { Handle, LiveHandle } from '../types.js';
 import { fromPlain } from './errors.js';
 import type { Call, ToPage, ToWorker, WorkerLike } from './messages.js';
 
@@ -11,25 +12,15 @@ const LISTENERS_MAX = 4096;
 /** More than what is kept has to be written in. */
 const END_MS = 3000;
 
-/** As in handle.ts: nothing of the main entry is loaded here. */
-export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as typeof Symbol.dispose);
-
 interface Waiting {
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** A function with `end`, `active` (unless `alive` says otherwise) and `Symbol.dispose`; `end` is run once. */
-export function makeHandle(end: () => void, extra: PropertyDescriptorMap = {}, alive = (): boolean => true): Handle {
-  let active = true;
-  const once = (): void => {
-    if (!active) return;
-    active = false;
-    end();
-  };
-  const handle = (): void => once();
-  Object.defineProperties(handle, { active: { get: () => active && alive() }, ...extra });
-  return Object.assign(handle, { end: once, [dispose]: once }) as unknown as Handle;
+export type Listeners<Listener> = Map<Registration, Listener>;
+
+export function endAll(registrations: Iterable<Registration>): void {
+  for (const registration of [...registrations]) registration.end();
 }
 
 export class Link {
@@ -40,15 +31,19 @@ export class Link {
   #ids = 0;
   #ended = false;
   #endTimer: ReturnType<typeof setTimeout> | undefined;
-  /** What was begun here and has not ended, by kind. */
-  readonly live = { histories: 0, windows: 0, drawings: 0, listeners: 0, clients: 0, subscriptions: 0 };
+  /** What was begun here and has not ended. */
+  readonly table: HandleTable;
+  /** What listeners of the page threw. */
+  listenerErrors = 0;
 
   constructor(
     worker: WorkerLike,
     received: (message: ToPage) => void,
     report: (error: unknown) => void,
     failed: (error: RingfenceError) => void,
+    onLeak: (leaked: LiveHandle) => void,
   ) {
+    this.table = new HandleTable((leaked) => this.guard(() => onLeak(leaked)));
     this.#worker = worker;
     this.#report = report;
     this.#failed = failed;
@@ -80,7 +75,7 @@ export class Link {
 
   call<Value>(call: Call): Promise<Value> {
     return new Promise<Value>((resolve, reject) => {
-      if (this.#ended) return reject(new EndedError('worker'));
+      if (this.#ended) return reject(new EndedError('store'));
       if (this.#calls.size >= CALLS_MAX)
         return reject(new RingfenceError('too_many_requests', `${CALLS_MAX} calls have no answer yet`));
       const id = this.next();
@@ -93,40 +88,36 @@ export class Link {
     });
   }
 
-  /** @param ended called when the handle is, unless `drop` has done it */
-  listen<Listener>(listeners: Map<object, Listener>, listener: Listener, ended?: () => void): Handle {
+  /** @param ended called once it has ended */
+  listen<Listener>(
+    kind: 'listener' | 'clientListener',
+    owner: string,
+    listeners: Listeners<Listener>,
+    listener: Listener,
+    ended?: () => void,
+  ): Handle {
     if (typeof listener !== 'function') throw new TypeError('listener is not a function');
     if (listeners.size >= LISTENERS_MAX)
       throw new RingfenceError('too_many_subscriptions', `there are ${LISTENERS_MAX} listeners already`);
-    const key = {};
-    listeners.set(key, listener);
-    ++this.live.listeners;
-    const end = (): void => {
-      if (!listeners.delete(key)) return;
-      --this.live.listeners;
+    const registration = this.table.open(kind, '', owner, () => {
+      listeners.delete(registration);
       ended?.();
-    };
-    return makeHandle(end, {}, () => listeners.has(key));
+    });
+    listeners.set(registration, listener);
+    return this.table.handle(registration);
   }
 
-  tell<Value>(listeners: Map<object, (value: Value) => void>, value: Value): void {
-    for (const [key, listener] of [...listeners]) {
-      if (!listeners.has(key)) continue;
-      this.guard(() => listener(value));
-    }
+  tell<Value>(listeners: Listeners<(value: Value) => void>, value: Value): void {
+    for (const [registration, listener] of [...listeners]) if (registration.active) this.guard(() => listener(value));
   }
 
   guard(run: () => void): void {
     try {
       run();
     } catch (error) {
+      ++this.listenerErrors;
       this.#report(error);
     }
-  }
-
-  drop(listeners: Map<object, unknown>): void {
-    this.live.listeners -= listeners.size;
-    listeners.clear();
   }
 
   /** Nothing can come from the worker any more. */
@@ -144,7 +135,7 @@ export class Link {
     if (this.#ended) return;
     this.send({ op: 'end' });
     this.#ended = true;
-    this.#reject(new EndedError('worker'));
+    this.#reject(new EndedError('store'));
     this.#endTimer = setTimeout(() => this.#terminate(), END_MS);
   }
 

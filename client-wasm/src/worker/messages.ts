@@ -16,6 +16,8 @@ export type PlainClientOptions = Omit<ClientOptions, 'store' | 'token' | 'WebSoc
 export type PlainPersistOptions = Omit<PersistOptions, 'indexedDB' | 'onError'>;
 export type PlainHistoryOptions = Pick<HistoryOptions, 'capacity' | 'bytes' | 'maxAge'>;
 
+export type ClientMethod = 'stats' | 'publish' | 'history' | 'closed';
+
 /** What is asked of the worker, and answered by `result`. */
 export type Call =
   | {
@@ -43,7 +45,7 @@ export type Call =
   | {
       readonly of: 'client.method';
       readonly client: number;
-      readonly method: 'stats' | 'publish' | 'history';
+      readonly method: ClientMethod;
       readonly args: readonly unknown[];
     };
 

@@ -2,6 +2,7 @@
 //
 // Owns     its subscriptions and listeners here; its end ends all of them, and the client in the worker.
 import { EndedError } from '../errors.js';
+import { Callable, type Registration, asyncDispose, dispose } from '../handle.js';
 import type {
   ChannelResume,
   ChannelSubscription,
@@ -12,8 +13,8 @@ import type {
   PageOptions,
   SubscribeOptions,
 } from '../types.js';
-import { type Link, dispose, makeHandle } from './link.js';
-import type { ToWorker } from './messages.js';
+import { type Link, type Listeners, endAll } from './link.js';
+import type { ClientMethod, ToWorker } from './messages.js';
 import type { RemoteHistory } from './remote_history.js';
 
 type TokenSource = string | (() => string | Promise<string>) | undefined;
@@ -27,81 +28,81 @@ const CONNECTING: ConnectionState = Object.freeze({
   lastClose: undefined,
 });
 
-export class RemoteClient {
+export class RemoteClient extends Callable {
   readonly url: string;
   readonly id: number;
   state: ConnectionState = CONNECTING;
   readonly #link: Link;
   readonly #token: TokenSource;
-  readonly #gone: () => void;
-  readonly #stateListeners = new Map<object, (state: ConnectionState) => void>();
-  readonly #errorListeners = new Map<object, (error: Error) => void>();
-  readonly #resumeListeners = new Map<object, (resume: ChannelResume) => void>();
+  readonly #owner: string;
+  readonly #registration: Registration;
+  readonly #stateListeners: Listeners<(state: ConnectionState) => void> = new Map();
+  readonly #errorListeners: Listeners<(error: Error) => void> = new Map();
+  readonly #resumeListeners: Listeners<(resume: ChannelResume) => void> = new Map();
   readonly #subscriptions = new Map<
     number,
-    { state: ChannelSubscription['state']; readonly handle: ChannelSubscription }
+    { state: ChannelSubscription['state']; readonly registration: Registration }
   >();
+  #reason = 'end()';
+  #listenerErrors = 0;
 
   /** @param gone called at the end */
   constructor(link: Link, id: number, url: string, token: TokenSource, gone: () => void) {
-    this.#gone = gone;
+    super();
     this.#link = link;
     this.id = id;
     this.url = url;
     this.#token = token;
-    ++link.live.clients;
+    this.#owner = `client ${JSON.stringify(url)}`;
+    this.#registration = link.table.open('client', url, 'store', () => {
+      this.#end();
+      gone();
+    });
   }
 
   subscribe(channel: string, history: RemoteHistory<unknown>, { last }: SubscribeOptions = {}): ChannelSubscription {
     this.#check();
-    if (history.ended) throw new EndedError(`history ${JSON.stringify(history.name)}`);
+    if (history.ended) throw new EndedError(history.label);
+    const { table } = this.#link;
+    table.checkRoom();
     const subscription = this.#link.next();
-    const handle = makeHandle(
-      () => {
-        this.#subscriptions.delete(subscription);
-        --this.#link.live.subscriptions;
-        this.#link.send({ op: 'unsubscribe', subscription });
-      },
-      {
-        channel: { value: channel, enumerable: true },
-        state: { get: () => this.#subscriptions.get(subscription)?.state ?? 'ended' },
-      },
-    ) as ChannelSubscription;
-    ++this.#link.live.subscriptions;
-    this.#subscriptions.set(subscription, { state: 'pending', handle });
+    const registration = table.open('subscription', channel, this.#owner, () => {
+      this.#subscriptions.delete(subscription);
+      this.#link.send({ op: 'unsubscribe', subscription });
+    });
+    this.#subscriptions.set(subscription, { state: 'pending', registration });
     this.#link.send({ op: 'subscribe', subscription, client: this.id, channel, history: history.id, last });
-    return handle;
+    return table.handle(registration, {
+      channel: { value: channel, enumerable: true },
+      state: { get: () => this.#subscriptions.get(subscription)?.state ?? 'ended' },
+    }) as ChannelSubscription;
   }
 
   async publish(channel: string, type: string, data: unknown): Promise<{ readonly seq: number }> {
     this.#check();
-    const args = [channel, type, data];
-    return this.#link.call({ of: 'client.method', client: this.id, method: 'publish', args });
+    return this.#call('publish', channel, type, data);
   }
 
   async history(channel: string, options: PageOptions = {}): Promise<HistoryPage> {
     this.#check();
-    return this.#link.call({ of: 'client.method', client: this.id, method: 'history', args: [channel, options] });
+    return this.#call('history', channel, options);
   }
 
   async stats(): Promise<ClientStats> {
     this.#check();
-    return this.#link.call({ of: 'client.method', client: this.id, method: 'stats', args: [] });
+    return { ...(await this.#call<ClientStats>('stats')), listenerErrors: this.#listenerErrors };
   }
 
   onState(listener: (state: ConnectionState) => void): Handle {
-    this.#check();
-    return this.#link.listen(this.#stateListeners, listener);
+    return this.#listen(this.#stateListeners, listener);
   }
 
   onError(listener: (error: Error) => void): Handle {
-    this.#check();
-    return this.#link.listen(this.#errorListeners, listener);
+    return this.#listen(this.#errorListeners, listener);
   }
 
   onResume(listener: (resume: ChannelResume) => void): Handle {
-    this.#check();
-    return this.#link.listen(this.#resumeListeners, listener);
+    return this.#listen(this.#resumeListeners, listener);
   }
 
   cut(): void {
@@ -121,18 +122,26 @@ export class RemoteClient {
   }
 
   end(reason = 'end()'): void {
-    if (this.state.status === 'closed') return;
-    this.#do('end');
-    for (const { handle } of [...this.#subscriptions.values()]) handle.end();
-    this.changed({ ...this.state, status: 'closed', retryInMs: 0, connection: undefined, lastClose: reason });
-    for (const listeners of [this.#stateListeners, this.#errorListeners, this.#resumeListeners])
-      this.#link.drop(listeners);
-    --this.#link.live.clients;
-    this.#gone();
+    this.#reason = reason;
+    this.#registration.end();
   }
 
   [dispose](): void {
     this.end();
+  }
+
+  /** Once its socket has closed; at once where the worker has gone with it. */
+  async [asyncDispose](): Promise<void> {
+    this.end();
+    await this.#call('closed').catch(() => undefined);
+  }
+
+  #end(): void {
+    this.#link.send({ op: 'do', client: this.id, method: 'end' });
+    endAll([...this.#subscriptions.values()].map(({ registration }) => registration));
+    this.changed({ ...this.state, status: 'closed', retryInMs: 0, connection: undefined, lastClose: this.#reason });
+    for (const listeners of [this.#stateListeners, this.#errorListeners, this.#resumeListeners])
+      endAll(listeners.keys());
   }
 
   // What the worker tells.
@@ -140,22 +149,22 @@ export class RemoteClient {
   changed(state: ConnectionState): void {
     if (this.state.status === 'closed') return;
     this.state = Object.freeze(state);
-    this.#link.tell(this.#stateListeners, this.state);
+    this.#tell(this.#stateListeners, this.state);
   }
 
   failed(error: Error): void {
-    this.#link.tell(this.#errorListeners, error);
+    this.#tell(this.#errorListeners, error);
   }
 
   resumed(resume: ChannelResume): void {
-    this.#link.tell(this.#resumeListeners, Object.freeze(resume));
+    this.#tell(this.#resumeListeners, Object.freeze(resume));
   }
 
   subscription(id: number, state: ChannelSubscription['state']): void {
     const subscription = this.#subscriptions.get(id);
     if (!subscription) return;
     subscription.state = state;
-    if (state === 'ended') subscription.handle.end(); // with its history
+    if (state === 'ended') subscription.registration.end(); // with its history
   }
 
   async answerToken(id: number): Promise<void> {
@@ -167,12 +176,27 @@ export class RemoteClient {
     }
   }
 
+  #listen<Value>(listeners: Listeners<(value: Value) => void>, listener: (value: Value) => void): Handle {
+    this.#check();
+    return this.#link.listen('clientListener', this.#owner, listeners, listener);
+  }
+
+  #tell<Value>(listeners: Listeners<(value: Value) => void>, value: Value): void {
+    const before = this.#link.listenerErrors;
+    this.#link.tell(listeners, value);
+    this.#listenerErrors += this.#link.listenerErrors - before;
+  }
+
+  #call<Value>(method: ClientMethod, ...args: readonly unknown[]): Promise<Value> {
+    return this.#link.call({ of: 'client.method', client: this.id, method, args });
+  }
+
   #do(method: (ToWorker & { readonly op: 'do' })['method']): void {
-    if (method !== 'check') this.#check();
+    this.#check();
     this.#link.send({ op: 'do', client: this.id, method });
   }
 
   #check(): void {
-    if (this.state.status === 'closed') throw new EndedError(`client ${JSON.stringify(this.url)}`);
+    if (this.state.status === 'closed') throw new EndedError(this.#owner);
   }
 }

@@ -3,10 +3,11 @@
 // Owns     a window in the worker for each selector that somebody listens to; it ends one task after the last listener.
 // Bounds   the rows of those windows; WINDOWS_MAX of them, DRAWINGS_MAX lists that the worker draws.
 import { EndedError, RingfenceError } from '../errors.js';
+import { Callable, type Registration, dispose } from '../handle.js';
 import type { Drawing, Drawings, DrawingNews, DrawingState } from '../list/messages.js';
 import type { Handle, HistoryStats, Selector, Snapshot, Window } from '../types.js';
 import { EMPTY_SNAPSHOT, checkSelector } from '../window.js';
-import { type Link, dispose } from './link.js';
+import { type Link, type Listeners, endAll } from './link.js';
 import type { WindowNews } from './messages.js';
 import { type Decode, RemoteRows } from './rows.js';
 
@@ -15,24 +16,29 @@ const DRAWINGS_MAX = 64;
 
 interface Shown<T> {
   readonly id: number;
-  readonly listeners: Map<object, () => void>;
+  readonly registration: Registration;
+  readonly listeners: Listeners<() => void>;
   snapshot: Snapshot<T>;
   start: number;
   end: number;
   leaving: ReturnType<typeof setTimeout> | undefined;
 }
 
-export class RemoteHistory<T> implements Drawings {
-  readonly name: string;
+export class RemoteHistory<T> extends Callable implements Drawings {
+  override readonly name: string;
+  /** As errors and `liveHandles()` name it. */
+  readonly label: string;
   readonly restored: number;
   readonly id: number;
   readonly #link: Link;
   readonly #rows: RemoteRows<T>;
   readonly #windows = new Map<string, Shown<T>>(); // by selector
   readonly #byId: Map<number, RemoteHistory<unknown>>; // of all histories: who the news of a window or a drawing are for
-  readonly #drawings = new Map<number, { readonly drawing: Drawing; readonly told: (news: DrawingNews) => void }>();
-  readonly #gone: () => void;
-  #ended = false;
+  readonly #drawings = new Map<
+    number,
+    { readonly registration: Registration; readonly told: (news: DrawingNews) => void }
+  >();
+  readonly #registration: Registration;
 
   /** @param gone called at the end */
   constructor(
@@ -44,18 +50,23 @@ export class RemoteHistory<T> implements Drawings {
     restored: number,
     gone: () => void,
   ) {
+    super();
     this.restored = restored;
-    this.#gone = gone;
     this.#link = link;
     this.id = id;
     this.name = name;
+    this.label = `history ${JSON.stringify(name)}`;
     this.#rows = new RemoteRows(decode);
     this.#byId = byId;
-    ++link.live.histories;
+    this.#registration = link.table.open('history', name, 'store', () => {
+      endAll([...this.#windows.values(), ...this.#drawings.values()].map(({ registration }) => registration));
+      link.send({ op: 'endHistory', history: id });
+      gone();
+    });
   }
 
   get ended(): boolean {
-    return this.#ended;
+    return !this.#registration.active;
   }
 
   window(selector: Selector): Window<T> {
@@ -73,24 +84,19 @@ export class RemoteHistory<T> implements Drawings {
     return this.window({ offset: 0, limit: 0 }).subscribe(listener);
   }
 
-  stats(): Promise<HistoryStats> {
-    return this.#link
-      .call<HistoryStats>({ of: 'history.method', history: this.id, method: 'stats' })
-      .then((stats) => ({ ...stats, undecodable: this.#rows.undecodable }));
+  async stats(): Promise<HistoryStats> {
+    this.#check();
+    const stats = await this.#link.call<HistoryStats>({ of: 'history.method', history: this.id, method: 'stats' });
+    return { ...stats, undecodable: this.#rows.undecodable };
   }
 
-  clear(): Promise<void> {
-    return this.#link.call({ of: 'history.method', history: this.id, method: 'clear' });
+  async clear(): Promise<void> {
+    this.#check();
+    await this.#link.call({ of: 'history.method', history: this.id, method: 'clear' });
   }
 
   end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    for (const [key, shown] of this.#windows) this.#close(key, shown);
-    for (const { drawing } of [...this.#drawings.values()]) drawing.end();
-    this.#link.send({ op: 'endHistory', history: this.id });
-    this.#gone();
-    --this.#link.live.histories;
+    this.#registration.end();
   }
 
   [dispose](): void {
@@ -103,21 +109,19 @@ export class RemoteHistory<T> implements Drawings {
       throw new RingfenceError('too_many_subscriptions', `${DRAWINGS_MAX} lists are drawn already`);
     const id = this.#link.next();
     this.#link.send({ op: 'draw', drawing: id, history: this.id, canvas, state }, [canvas]);
-    const drawing = {
-      update: (change: Partial<DrawingState>) => {
-        if (this.#drawings.has(id)) this.#link.send({ op: 'redraw', drawing: id, change });
-      },
-      end: () => {
-        if (!this.#drawings.delete(id)) return;
-        this.#byId.delete(id);
-        --this.#link.live.drawings;
-        this.#link.send({ op: 'undraw', drawing: id });
-      },
-    };
-    this.#drawings.set(id, { drawing, told });
+    const registration = this.#link.table.open('drawing', '', this.label, () => {
+      this.#drawings.delete(id);
+      this.#byId.delete(id);
+      this.#link.send({ op: 'undraw', drawing: id });
+    });
+    this.#drawings.set(id, { registration, told });
     this.#byId.set(id, this as RemoteHistory<unknown>);
-    ++this.#link.live.drawings;
-    return drawing;
+    return {
+      update: (change: Partial<DrawingState>) => {
+        if (registration.active) this.#link.send({ op: 'redraw', drawing: id, change });
+      },
+      end: registration.end,
+    };
   }
 
   drawn(news: DrawingNews): void {
@@ -151,40 +155,41 @@ export class RemoteHistory<T> implements Drawings {
     if (!shown) {
       if (this.#windows.size >= WINDOWS_MAX)
         throw new RingfenceError('too_many_subscriptions', `${WINDOWS_MAX} windows are shown already`);
-      shown = {
-        id: this.#link.next(),
+      const id = this.#link.next();
+      const registration = this.#link.table.open('window', key, this.label, () => {
+        this.#windows.delete(key);
+        this.#byId.delete(id);
+        endAll(window.listeners.keys());
+        clearTimeout(window.leaving);
+        this.#link.send({ op: 'close', window: id });
+      });
+      const window: Shown<T> = {
+        id,
+        registration,
         listeners: new Map(),
         snapshot: EMPTY_SNAPSHOT,
         start: 0,
         end: 0,
         leaving: undefined,
       };
+      shown = window;
       this.#windows.set(key, shown);
-      this.#byId.set(shown.id, this as RemoteHistory<unknown>);
-      ++this.#link.live.windows;
-      this.#link.send({ op: 'open', window: shown.id, history: this.id, selector });
+      this.#byId.set(id, this as RemoteHistory<unknown>);
+      this.#link.send({ op: 'open', window: id, history: this.id, selector });
     }
     const window = shown;
     clearTimeout(window.leaving);
-    return this.#link.listen(window.listeners, listener, () => {
+    return this.#link.listen('listener', this.label, window.listeners, listener, () => {
       // One task later: a component that mounts again at once (StrictMode) keeps it.
       clearTimeout(window.leaving);
       window.leaving = setTimeout(() => {
-        if (window.listeners.size === 0) this.#close(key, window);
+        if (window.listeners.size === 0) window.registration.end();
       }, 0);
     });
   }
 
-  #close(key: string, shown: Shown<T>): void {
-    clearTimeout(shown.leaving);
-    if (!this.#windows.delete(key)) return;
-    this.#link.drop(shown.listeners);
-    this.#byId.delete(shown.id);
-    --this.#link.live.windows;
-    this.#link.send({ op: 'close', window: shown.id });
-  }
-
   #check(): void {
-    if (this.#ended || this.#link.ended) throw new EndedError(`history ${JSON.stringify(this.name)}`);
+    if (this.#link.ended) throw new EndedError('store');
+    if (this.ended) throw new EndedError(this.label);
   }
 }
