@@ -358,7 +358,7 @@ class WorkerStoreImpl implements WorkerStore {
  * client.subscribe('room:1', chat, { last: 50 });
  * const { items } = useHistory(chat, { last: 50 }); // in a component
  * ```
- * Needs `worker-src` for the package's own files and `'wasm-unsafe-eval'` under a Content-Security-Policy. Vite and webpack
+ * Needs `worker-src` for the package's own files and `'wasm-unsafe-eval'` under a Content-Security-Policy. Vite, webpack and Next
  * bundle the worker by themselves.
  * @throws (rejects) RangeError for a budget out of its bounds
  * @throws (rejects) WasmLoadError's codes and messages as RingfenceError: `wasm_load`; `worker_failed` if the worker's script does not load

@@ -92,7 +92,7 @@ async function run(begin: 'mount' | 'update', how: 'transition' | 'deferred') {
   const shown = (): string[] => [
     ...new Set(Array.from(container.querySelectorAll('i'), (node) => node.textContent ?? '')),
   ];
-  await vi.waitFor(() => expect(committed).toBe(0), { timeout: 20_000 });
+  await vi.waitFor(() => expect(committed).toBe(0), { timeout: 60_000 });
 
   const torn: string[][] = [];
   const look = (): void => {
@@ -112,12 +112,12 @@ async function run(begin: 'mount' | 'update', how: 'transition' | 'deferred') {
     await Promise.resolve();
     look();
   }
-  await vi.waitFor(() => expect([committed, shown()]).toEqual([1, ['11']]), { timeout: 20_000 });
+  await vi.waitFor(() => expect([committed, shown()]).toEqual([1, ['11']]), { timeout: 60_000 });
   expect(container.querySelectorAll('i')).toHaveLength(COMPONENTS);
   root.unmount();
   sources.ticks.end();
   sources.fold.end();
-  await vi.waitFor(() => expectNoLeaks(store), { timeout: 20_000 });
+  await vi.waitFor(() => expectNoLeaks(store), { timeout: 60_000 });
   store.end();
   return { torn, yields };
 }
@@ -153,7 +153,7 @@ describe('tearing', () => {
     const container = document.createElement('div');
     const root = createRoot(container);
     root.render(<App />);
-    await vi.waitFor(() => expect(container.querySelectorAll('i')).toHaveLength(COMPONENTS), { timeout: 20_000 });
+    await vi.waitFor(() => expect(container.querySelectorAll('i')).toHaveLength(COMPONENTS), { timeout: 60_000 });
     startTransition(() => render(1));
     await vi.waitFor(
       async () => {
