@@ -46,7 +46,7 @@ export interface WorkerStoreOptions {
    * `ringfence/worker_thread.js`. Default: the one beside the package's own files.
    */
   readonly worker?: () => Worker;
-  /** Told of what a listener threw, and of a worker that failed (`worker_failed`). Default: `reportError`. */
+  /** Told of what a listener or `decode` threw, and of a worker that failed (`worker_failed`). Default: `reportError`. */
   readonly onError?: (error: unknown) => void;
   /** As `createStore`, of the handles that the page holds. Default: `console.warn` with the stack of where it was made. */
   readonly onLeak?: (leaked: LiveHandle) => void;

@@ -207,7 +207,7 @@ describe('a history in a worker', () => {
   });
 
   it('decodes by the page’s own function, and says where that fails', async () => {
-    const { store, server } = await open();
+    const { store, server, failures } = await open();
     const odd = await store.history<string>('odd', {
       decode: (value, type) => {
         if (value === 2) throw new Error('two');
@@ -224,6 +224,8 @@ describe('a history in a worker', () => {
     const [one, two] = window.getSnapshot().items;
     expect([one?.data, two?.data, two?.error?.message]).toEqual(['n 1', undefined, 'two']);
     expect(await odd.stats()).toMatchObject({ held: 3, undecodable: 1, name: 'odd' });
+    expect(failures).toEqual([new Error('two')]);
+    expect(await store.stats()).toMatchObject({ listenerErrors: 1 });
   });
 
   it('clears, evicts and keeps count as any other', async () => {

@@ -13,26 +13,32 @@ export class RemoteRows<T> {
   readonly #rows = new Map<number, WeakRef<Row<T>>>(); // by position
   readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   #sweepAt = SWEEP_MIN;
+  readonly #tell: (error: Error) => void;
   undecodable = 0;
 
-  constructor(decode: Decode<T>) {
+  /** @param tell gets the first error of each read */
+  constructor(decode: Decode<T>, tell: (error: Error) => void) {
     this.#decode = decode;
+    this.#tell = tell;
   }
 
   /** Of the records there: the first `before` of them at positions from `start` on, the others from `rest` on. */
   read(buffer: ArrayBuffer, start: number, before: number, rest: number): Row<T>[] {
     const view = new DataView(buffer);
     const rows: Row<T>[] = [];
+    let error: Error | undefined;
     for (let at = 0; at < buffer.byteLength; at += (view.getUint32(at, true) + 7) & ~7) {
       const position = rows.length < before ? start + rows.length : rest + rows.length - before;
       let row = this.#rows.get(position)?.deref();
       if (!row) {
         row = this.#make(buffer, view, at);
+        error ??= row.error;
         this.#rows.set(position, new WeakRef(row));
       }
       rows.push(row);
     }
     if (this.#rows.size >= this.#sweepAt) this.#sweep();
+    if (error) this.#tell(error);
     return rows;
   }
 
