@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { judge } from './client_rig.mjs';
 
 const GOAL_BYTES = 48 * 1000;
-const ADDED_BYTES_MAX = { react: 3000, persist: 5000, worker: 5000 };
+const ADDED_BYTES_MAX = { react: 3000, persist: 5000, worker: 5100 };
 const dist = new URL('../../client-wasm/dist/', import.meta.url);
 
 /** An entry and every file that it imports from the package, now or later. */

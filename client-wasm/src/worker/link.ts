@@ -115,9 +115,14 @@ export class Link {
     try {
       run();
     } catch (error) {
-      ++this.listenerErrors;
-      this.#report(error);
+      this.failed(error);
     }
+  }
+
+  /** Counts and tells what something of the user threw. */
+  failed(error: unknown): void {
+    ++this.listenerErrors;
+    this.#report(error);
   }
 
   /** Nothing can come from the worker any more. */

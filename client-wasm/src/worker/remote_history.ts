@@ -56,11 +56,7 @@ export class RemoteHistory<T> extends Callable implements Drawings {
     this.id = id;
     this.name = name;
     this.label = `history ${JSON.stringify(name)}`;
-    this.#rows = new RemoteRows(decode, (error) =>
-      link.guard(() => {
-        throw error;
-      }),
-    );
+    this.#rows = new RemoteRows(decode, link);
     this.#byId = byId;
     this.#registration = link.table.open('history', name, 'store', () => {
       endAll([...this.#windows.values(), ...this.#drawings.values()].map(({ registration }) => registration));

@@ -2,6 +2,7 @@
 //
 // Bounds   entries: those of rows alive, and at most as many again that the collector has taken since the last sweep.
 import type { Row } from '../types.js';
+import type { Link } from './link.js';
 
 const RECORD_HEAD_BYTES = 24;
 const SWEEP_MIN = 256;
@@ -13,32 +14,28 @@ export class RemoteRows<T> {
   readonly #rows = new Map<number, WeakRef<Row<T>>>(); // by position
   readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   #sweepAt = SWEEP_MIN;
-  readonly #tell: (error: Error) => void;
+  readonly #link: Link;
   undecodable = 0;
 
-  /** @param tell gets the first error of each read */
-  constructor(decode: Decode<T>, tell: (error: Error) => void) {
+  constructor(decode: Decode<T>, link: Link) {
     this.#decode = decode;
-    this.#tell = tell;
+    this.#link = link;
   }
 
   /** Of the records there: the first `before` of them at positions from `start` on, the others from `rest` on. */
   read(buffer: ArrayBuffer, start: number, before: number, rest: number): Row<T>[] {
     const view = new DataView(buffer);
     const rows: Row<T>[] = [];
-    let error: Error | undefined;
     for (let at = 0; at < buffer.byteLength; at += (view.getUint32(at, true) + 7) & ~7) {
       const position = rows.length < before ? start + rows.length : rest + rows.length - before;
       let row = this.#rows.get(position)?.deref();
       if (!row) {
         row = this.#make(buffer, view, at);
-        error ??= row.error;
         this.#rows.set(position, new WeakRef(row));
       }
       rows.push(row);
     }
     if (this.#rows.size >= this.#sweepAt) this.#sweep();
-    if (error) this.#tell(error);
     return rows;
   }
 
@@ -62,6 +59,7 @@ export class RemoteRows<T> {
     } catch (thrown) {
       ++this.undecodable;
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      this.#link.failed(error);
       return Object.freeze({ ...head, data: undefined as T, error });
     }
   }
