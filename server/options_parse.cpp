@@ -1,7 +1,10 @@
 // The table of options and its parser. Help, ranges, defaults, the environment and the file all come from the table.
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <string_view>
 #include <variant>
@@ -17,6 +20,9 @@
 
 namespace ringfence {
 namespace {
+
+constexpr std::uintmax_t kConfigBytesMax = kMiB;
+constexpr std::size_t kMessageBytesMax = 300;
 
 std::vector<Row> serve_rows(Options& o) {
   Limits& l = o.limits;
@@ -380,9 +386,49 @@ std::string help(const std::vector<Row>& serve, const std::vector<Row>& pipe, co
          "Exit status: 0 well, 1 failed at work (port in use, a line refused), 2 a wrong option or file.\n";
 }
 
+// A line that a terminal can be given, whatever is in the file.
 std::string one_line(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = c == '\n' ? ' ' : '?';
+  return text.substr(0, kMessageBytesMax);
+}
+
+// The file's name; empty if there is none.
+std::string config_file(const std::vector<std::string>& args) {
+  static constexpr std::string_view kFlag = "--config";
+  for (std::size_t at = args.size(); at-- > 0;) {
+    if (args[at].starts_with("--config=")) return args[at].substr(kFlag.size() + 1);
+    if (args[at] == kFlag && at + 1 < args.size()) return args[at + 1];
+  }
+  return {};
+}
+
+// CLI11 reads all of it, whatever it is.
+void check_config_file(const std::string& name) {
+  std::error_code failed;
+  const auto status = std::filesystem::status(name, failed);
+  if (!std::filesystem::exists(status)) throw UsageError("--config: '" + name + "' does not exist");
+  if (std::filesystem::is_directory(status) || std::filesystem::is_character_file(status) ||
+      std::filesystem::is_block_file(status))
+    throw UsageError("--config: '" + name + "' is not a file");
+  if (std::filesystem::is_regular_file(status) && std::filesystem::file_size(name, failed) > kConfigBytesMax)
+    throw UsageError("--config: '" + name + "' has more than " + std::to_string(kConfigBytesMax) + " bytes");
+  if (::access(name.c_str(), R_OK) != 0) throw UsageError("--config: '" + name + "' may not be read");
+}
+
+// A switch may have a value, which CLI11 takes for a number where it is no word that it knows.
+void check_switches(const std::vector<Row>& rows, const std::vector<std::string>& args) {
+  static constexpr std::string_view kWords[] = {"true", "false", "on", "off", "yes", "no", "1", "0"};
+  for (const Row& row : rows) {
+    if (!std::holds_alternative<bool*>(row.field)) continue;
+    const std::string flag = std::string("--") + row.name + "=";
+    for (const std::string& arg : args) {
+      if (!arg.starts_with(flag)) continue;
+      const std::string value = arg.substr(flag.size());
+      if (std::find(std::begin(kWords), std::end(kWords), value) == std::end(kWords))
+        throw UsageError(one_line(std::string("--") + row.name + ": '" + value + "' is not true or false"));
+    }
+  }
 }
 
 }  // namespace
@@ -407,6 +453,10 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   if (const char* file = std::getenv("RINGFENCE_CONFIG"); file && *file && !has_config)
     args.push_back(std::string("--config=") + file);
 
+  const std::string config = config_file(args);
+  if (!config.empty()) check_config_file(config);
+  check_switches(rows, args);
+
   CLI::App app;
   app.set_help_flag();
   add_rows(app, rows);
@@ -424,8 +474,14 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
                       : extras.empty()       ? std::string()
                                              : extras.back()) +
                      "' is not an option; --help lists them");
+  } catch (const CLI::ConfigError& error) {
+    throw UsageError(one_line("--config " + config + ": " + error.what()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(one_line(error.what()));
+  } catch (const UsageError&) {
+    throw;
+  } catch (const std::exception&) {  // of the standard library: a switch in the file with a value that is none
+    throw UsageError(one_line("--config " + config + ": a switch there is neither true nor false"));
   }
   if (parsed.command == Command::pipe) {
     if (!valid_channel_name(parsed.pipe.channel))

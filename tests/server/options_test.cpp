@@ -100,8 +100,48 @@ TEST_CASE("Options repeat --allow-origin, and the environment gives it as a list
   CHECK(parse({}).serve.allow_origins.size() == 3);
 }
 
+TEST_CASE("Each switch takes true and false, by flag, environment and file, and nothing else", "[options]") {
+  for (const char* name : {"insecure", "nats-tls"}) {
+    CAPTURE(name);
+    const std::string flag = std::string("--") + name;
+    const std::string variable = name == std::string("insecure") ? "RINGFENCE_INSECURE" : "RINGFENCE_NATS_TLS";
+    const std::string expected = flag + ": 'maybe' is not true or false";
+    CHECK(usage_error({(flag + "=maybe").c_str()}) == expected);
+    {
+      const Environment set(variable.c_str(), "maybe");
+      CHECK(usage_error({}) == expected);
+    }
+    const TemporaryFile file(std::string(name) + " = maybe\n");
+    const std::string refused = usage_error({("--config=" + file.path).c_str()});
+    CHECK(refused.find("--config " + file.path) != std::string::npos);
+    CHECK(refused.find("true") != std::string::npos);
+    CHECK(one_line(refused));
+  }
+  for (const char* on : {"--insecure", "--insecure=true", "--insecure=on", "--insecure=yes", "--insecure=1"})
+    CHECK(parse({on}).serve.insecure);
+  for (const char* off : {"--insecure=false", "--insecure=off", "--insecure=no", "--insecure=0"})
+    CHECK_FALSE(parse({off}).serve.insecure);
+  const TemporaryFile file("insecure = true\n");
+  CHECK(parse({("--config=" + file.path).c_str()}).serve.insecure);
+  CHECK_FALSE(parse({("--config=" + file.path).c_str(), "--insecure=false"}).serve.insecure);
+}
+
 TEST_CASE("A config file that cannot be read, or says what is unknown, is an error", "[options]") {
-  CHECK(usage_error({"--config", "/no/such/file"}).find("/no/such/file") != std::string::npos);
+  CHECK(usage_error({"--config", "/no/such/file"}) == "--config: '/no/such/file' does not exist");
+  CHECK(usage_error({"--config=/dev/zero"}) == "--config: '/dev/zero' is not a file");
+  CHECK(usage_error({"--config=/tmp"}) == "--config: '/tmp' is not a file");
+  const TemporaryFile large(std::string(1024 * 1024 + 1, '#'));
+  CHECK(usage_error({"--config", large.path.c_str()}) == "--config: '" + large.path + "' has more than 1048576 bytes");
+  {
+    const TemporaryFile binary(std::string("\x7f"
+                                           "ELF\x01\x02\x1b[31m\0\n",
+                                           14) +
+                               std::string(5000, 'x'));
+    const std::string refused = usage_error({"--config", binary.path.c_str()});
+    CHECK(refused.starts_with("--config " + binary.path + ": "));
+    CHECK(refused.size() <= 300);
+    for (const char c : refused) CHECK(static_cast<unsigned char>(c) >= 0x20);
+  }
   const TemporaryFile unknown("prot = 80\n");
   CHECK(one_line(usage_error({("--config=" + unknown.path).c_str()})));
   const TemporaryFile wrong("port = eighty\n");
