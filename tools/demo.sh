@@ -22,7 +22,7 @@ for one in "${ports[@]}"; do
 done
 
 setup_packages BUILD
-[ $cluster -eq 0 ] || setup_packages PEERS
+[ $cluster -eq 0 ] || setup_packages CLUSTER
 setup_node
 setup_npm
 build_native ringfence-server

@@ -8,13 +8,18 @@ PACKAGES_BUILD="build-essential cmake ninja-build ccache libboost1.81-dev|libboo
   libspdlog-dev libcli11-dev libssl-dev libcpp-jwt-dev prometheus-cpp-dev libnats-dev catch2 emscripten ca-certificates"
 PACKAGES_TEST="chromium prometheus nats-server"
 PACKAGES_CHECK="clang clang-tidy libclang-rt-dev|libclang-rt-18-dev|libclang-rt-14-dev nats-server"
+PACKAGES_CLUSTER="nats-server"
 PACKAGES_PEERS="nginx-core libnginx-mod-nchan nats-server"
 # Elsewhere the same things under other names, so there they are looked for by what they give.
 COMMANDS_BUILD="g++ cmake ninja em++ node npm"
-COMMANDS_TEST="chromium promtool nats-server"
+COMMANDS_TEST="chromium|google-chrome-stable promtool nats-server"
+COMMANDS_CLUSTER="nats-server"
 COMMANDS_CHECK="clang++ clang-tidy nats-server"
 COMMANDS_PEERS="nginx nats-server"
-HEADERS_BUILD="boost/asio.hpp nlohmann/json.hpp spdlog/spdlog.h CLI/CLI.hpp openssl/evp.h jwt/algorithm.hpp prometheus/text_serializer.h nats/nats.h"
+HEADERS_BUILD="boost/asio.hpp nlohmann/json.hpp spdlog/spdlog.h CLI/CLI.hpp openssl/evp.h jwt/algorithm.hpp prometheus/text_serializer.h nats/nats.h
+  catch2/catch_test_macros.hpp|catch2/catch.hpp"
+CMAKE_MIN=3.25
+BOOST_MIN=1.81
 
 supported() { case "$DISTRO" in "debian 12" | "debian 13" | "ubuntu 24.04") ;; *) return 1 ;; esac; }
 
@@ -25,7 +30,7 @@ as_root() {
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2> /dev/null)" = installed ]; }
 known() { [[ "$(LC_ALL=C apt-cache policy "$1" 2> /dev/null)" =~ Candidate:\ [^\(] ]]; }
 
-# setup_packages set...: the packages of BUILD, TEST, CHECK or PEERS.
+# setup_packages set...: the packages of BUILD, TEST, CHECK, CLUSTER or PEERS.
 setup_packages() {
   local set specs=() spec name chosen wanted=() commands=() headers=()
   for set in "$@"; do
@@ -64,19 +69,43 @@ setup_packages() {
     missing "apt-get could not install: ${chosen[*]}"
 }
 
-# A system that is not known: nothing is installed, everything is looked for.
-setup_elsewhere() {
-  local lacking=() is_header=0 item
-  for item in "$@"; do
-    if [ "$item" = -- ]; then is_header=1
-    elif [ $is_header -eq 1 ]; then
-      [ -e "/usr/include/$item" ] || [ -e "/usr/local/include/$item" ] || lacking+=("<$item>")
-    else
-      command -v "$item" > /dev/null || lacking+=("$item")
-    fi
+has_command() { command -v "$1" > /dev/null; }
+header() { # name: where it is
+  local folder
+  for folder in /usr/include /usr/local/include; do
+    [ ! -e "$folder/$1" ] || { echo "$folder/$1"; return; }
   done
-  [ ${#lacking[@]} -eq 0 ] ||
-    missing "this system ($DISTRO) is not $SUPPORTED, where packages install themselves; missing here: ${lacking[*]}"
+  return 1
+}
+at_least() { # major minor minimum
+  [ "$1" -gt "${3%.*}" ] || { [ "$1" -eq "${3%.*}" ] && [ "$2" -ge "${3#*.}" ]; }
+}
+
+# What is there, and too old.
+too_old() {
+  local file
+  if has_command cmake && [[ $(cmake --version) =~ ([0-9]+)\.([0-9]+) ]]; then
+    at_least "${BASH_REMATCH[@]:1:2}" "$CMAKE_MIN" || echo "cmake >= $CMAKE_MIN (here: ${BASH_REMATCH[0]})"
+  fi
+  if file=$(header boost/version.hpp) && [[ $(< "$file") =~ BOOST_LIB_VERSION\ \"([0-9]+)_([0-9]+) ]]; then
+    at_least "${BASH_REMATCH[@]:1:2}" "$BOOST_MIN" || echo "Boost >= $BOOST_MIN (here: ${BASH_REMATCH[1]}.${BASH_REMATCH[2]})"
+  fi
+  ! has_command node || node_new_enough || echo "node >= 20.19 or >= 22.12 with npm (here: $(node -v))"
+}
+
+# A system that is not known: nothing is installed, everything is looked for. Of alternatives, a|b, any will do.
+setup_elsewhere() {
+  local lacking=() look=has_command item name
+  for item in "$@"; do
+    if [ "$item" = -- ]; then look=header; continue; fi
+    for name in ${item//|/ }; do $look "$name" > /dev/null && continue 2; done
+    item=${item//|/ or }
+    if [ $look = header ]; then lacking+=("<$item>"); else lacking+=("$item"); fi
+  done
+  mapfile -t -O "${#lacking[@]}" lacking < <(too_old)
+  [ ${#lacking[@]} -gt 0 ] || return 0
+  printf -v item '%s, ' "${lacking[@]}"
+  missing "this system ($DISTRO) is not $SUPPORTED, where packages install themselves; missing here: ${item%, }"
 }
 
 node_new_enough() {

@@ -19,4 +19,5 @@ end_ctest release
 run_ctest wasm
 for folder in web-demo tests/e2e; do run_vitest "$folder"; done
 run_fixtures
+say "all of it took $((SECONDS / 60)) min $((SECONDS % 60)) s"
 finish
