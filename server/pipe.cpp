@@ -39,6 +39,7 @@ constexpr std::size_t kLineBytesMaxUnknown = 64 * 1024;  // until `welcome` tell
 constexpr auto kConnectTimeout = std::chrono::seconds(10);
 constexpr auto kIdleTimeout = std::chrono::seconds(60);
 constexpr auto kEndTimeout = std::chrono::seconds(5);  // for the last answers after a signal
+constexpr auto kCloseTimeout = std::chrono::seconds(1);
 constexpr std::int64_t kBackoffMsMin = 100;
 constexpr std::int64_t kBackoffMsMax = 5'000;
 
@@ -76,19 +77,25 @@ class Pipe {
       : options_(options),
         url_(parse_url(options.url)),
         frame_{options.channel, options.type},
-        input_(io_, ::dup(input)),
+        input_error_(error_of(input)),
+        input_(io_),
         timer_(io_),
         hold_timer_(io_),
+        end_timer_(io_),
         signals_(io_, SIGINT, SIGTERM),
-        lines_(kLineBytesMaxUnknown),
-        input_flags_(::fcntl(input, F_GETFL)) {}
+        lines_(kLineBytesMaxUnknown) {
+    open_input(input);
+  }
 
   int run(std::FILE* report) {
-    signals_.async_wait([this](ErrorCode error, int) { on_signal(error); });
-    connect();
-    io_.run();
-    // Asio made the descriptor non-blocking, and a terminal's is shared with the shell and with stderr.
-    if (input_flags_ >= 0) (void)::fcntl(input_.native_handle(), F_SETFL, input_flags_);
+    if (failure_.empty()) {
+      signals_.async_wait([this](ErrorCode error, int) { on_signal(error); });
+      connect();
+      io_.run();
+      // Asio made the descriptor non-blocking, and a terminal's is shared with the shell and with stderr.
+      (void)::fcntl(input_.native_handle(), F_SETFL, input_flags_);
+    }
+    const std::uint64_t unknown = unknown_ + under_way_.size();
     std::string text = "sent " + std::to_string(sent_) + ", refused " + std::to_string(refused_total_);
     const char* before = " (";
     for (const auto& [code, count] : refused_) {
@@ -96,12 +103,13 @@ class Pipe {
       before = ", ";
     }
     if (!refused_.empty()) text += ')';
-    if (unknown_ > 0) text += ", unknown " + std::to_string(unknown_);
-    if (!todo_.empty()) text += ", not sent " + std::to_string(todo_.size());
+    if (unknown > 0) text += ", unknown " + std::to_string(unknown);
+    if (not_sent() > 0) text += ", not sent " + std::to_string(not_sent());
     if (!failure_.empty()) text += "; " + failure_;
+    if (!eof_ && (not_sent() > 0 || !failure_.empty())) text += "; the input was not read to its end";
     std::fprintf(report, "%s\n", text.c_str());
     std::fflush(report);
-    return refused_total_ + unknown_ + todo_.size() == 0 && failure_.empty() ? kExitOk : kExitRuntime;
+    return refused_total_ + unknown + not_sent() == 0 && failure_.empty() ? kExitOk : kExitRuntime;
   }
 
  private:
@@ -184,9 +192,9 @@ class Pipe {
       lost_at_ = was_open ? Clock::now() : lost_at_;
       if (was_open) attempts_ = 0;
     }
-    if (input_ended_ && todo_.empty() && was_open) return finish();
+    if (needless()) return finish();
     if (!was_open && !ever_open_) return give_up("cannot reach " + options_.url + ": " + error.message());
-    if (Clock::now() - *lost_at_ >= std::chrono::seconds(options_.reconnect_s))
+    if (signalled_ || Clock::now() - *lost_at_ >= std::chrono::seconds(options_.reconnect_s))
       return give_up("the connection to " + options_.url + " was lost: " + error.message());
     const std::int64_t cap = std::min(kBackoffMsMax, kBackoffMsMin << std::min(attempts_++, 10));
     const std::int64_t delay = std::uniform_int_distribution<std::int64_t>(cap / 2, cap)(random_);
@@ -197,9 +205,14 @@ class Pipe {
     });
   }
 
-  void give_up(std::string why) {
-    failure_ = std::move(why);
+  void give_up(const std::string& why) {
+    fail(why);
     finish();
+  }
+
+  void fail(const std::string& why) {
+    if (!failure_.empty()) failure_ += "; ";
+    failure_ += why;
   }
 
   bool finished() {
@@ -211,20 +224,19 @@ class Pipe {
 
   void finish() {
     if (std::exchange(finished_, true)) return;
-    ErrorCode ignored;
-    input_.cancel(ignored);
-    signals_.cancel(ignored);
-    hold_timer_.cancel();
-    timer_.cancel();
-    if (!open_) {
-      close_socket();
-      return io_.stop();  // a stream whose upgrade was declined keeps its timer for the handshake
-    }
-    timer_.expires_after(std::chrono::seconds(1));
+    if (!open_) return stop();
+    timer_.expires_after(kCloseTimeout);
     timer_.async_wait([this](ErrorCode failed) {
-      if (!failed) close_socket();
+      if (!failed) stop();
     });
-    ws_->async_close(websocket::close_code::normal, [this, ws = ws_](ErrorCode) { timer_.cancel(); });
+    ws_->async_close(websocket::close_code::normal, [this, ws = ws_](ErrorCode) { stop(); });
+  }
+
+  // Without waiting for anyone. A stream may keep a timer of its own for a minute, so the io_context is stopped, too.
+  void stop() {
+    finished_ = true;
+    close_socket();
+    io_.stop();
   }
 
   void close_socket() {
@@ -233,24 +245,16 @@ class Pipe {
   }
 
   void on_signal(ErrorCode error) {
-    if (error || finished_) return;
-    if (std::exchange(signalled_, true)) return finish_now();
+    if (error) return;
+    if (finished_ || std::exchange(signalled_, true)) return stop();
     input_ended_ = true;  // what was read is still sent
-    ErrorCode ignored;
-    input_.cancel(ignored);
+    if (!open_) return needless() ? finish() : give_up("no connection to " + options_.url);
     signals_.async_wait([this](ErrorCode failed, int) { on_signal(failed); });
-    hold_timer_.expires_after(kEndTimeout);
-    hold_timer_.async_wait([this](ErrorCode failed) {
-      if (!failed) finish_now();
+    end_timer_.expires_after(kEndTimeout);
+    end_timer_.async_wait([this](ErrorCode failed) {
+      if (!failed) stop();
     });
     (void)finished();
-  }
-
-  void finish_now() {
-    unknown_ += under_way_.size();
-    under_way_.clear();
-    finish();
-    close_socket();
   }
 
   // --- messages of the server -------------------------------------------------------------------------------------------
@@ -307,7 +311,7 @@ class Pipe {
     if (std::exchange(held_, true)) return;
     hold_timer_.expires_after(std::chrono::milliseconds(wait_ms));
     hold_timer_.async_wait([this](ErrorCode failed) {
-      if (failed && !signalled_) return;
+      if (failed) return;
       held_ = false;
       if (!finished_) pump();
     });
@@ -336,12 +340,19 @@ class Pipe {
     return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count();
   }
 
+  // What was read, and neither written nor refused.
+  std::uint64_t not_sent() const { return todo_.size() + lines_.left(); }
+
+  // Whether there is nothing to connect again for.
+  bool needless() const { return (eof_ || signalled_) && ever_open_ && not_sent() == 0; }
+
   bool window_full() const {
     return todo_.size() + under_way_.size() >= options_.window_lines || window_bytes_ >= options_.window_bytes;
   }
 
   void pump() {
-    if (finished_ || !open_) return;
+    if (finished_) return;
+    if (!open_) return needless() ? finish() : void();
     take_lines();
     write();
     if (!finished()) wait_for_input();
@@ -380,18 +391,41 @@ class Pipe {
       waiting_ = false;
       if (finished_ || input_ended_) return;
       // A regular file cannot be waited for, and need not be.
-      if (error && error != asio::error::operation_not_supported) return;
-      read_input();
+      if (error && error != asio::error::operation_not_supported) end_input(error);
+      if (!eof_) read_input();
       pump();
     });
   }
 
+  // What a read fails with; of no bytes, so that it takes none.
+  static ErrorCode error_of(int input) {
+    char none = 0;
+    return ::read(input, &none, 0) < 0 ? last_error() : ErrorCode();
+  }
+
+  void open_input(int input) {
+    if (input_error_) return end_input(input_error_);
+    const int copy = ::fcntl(input, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0) return end_input(last_error());
+    input_flags_ = ::fcntl(copy, F_GETFL);
+    input_.assign(copy);
+  }
+
   void read_input() {
     const ssize_t bytes = ::read(input_.native_handle(), lines_.room(), LineBuffer::kChunkBytes);
+    const ErrorCode error = bytes < 0 ? last_error() : ErrorCode();
     lines_.filled(bytes > 0 ? static_cast<std::size_t>(bytes) : 0);
-    if (bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR))) return;
+    if (bytes > 0 || error == asio::error::try_again || error == asio::error::interrupted) return;
+    end_input(error);
+  }
+
+  static ErrorCode last_error() { return {errno, boost::system::system_category()}; }
+
+  // Half a line is a line at the end, but not at a failure: it would be published as if it were whole.
+  void end_input(ErrorCode error) {
     eof_ = true;
-    lines_.end();
+    if (!error) return lines_.end();
+    fail("cannot read the input: " + error.message());
   }
 
   void write() {
@@ -412,16 +446,19 @@ class Pipe {
   const PipeOptions options_;
   const Url url_;
   const PublishFrame frame_;
+  // Before all that opens a descriptor: where stdin is closed, that takes its number.
+  const ErrorCode input_error_;
   asio::io_context io_{1};
   asio::posix::basic_stream_descriptor<Executor> input_;
   Timer timer_;       // for connecting, connecting again, closing
-  Timer hold_timer_;  // while the server is overloaded, or at the end
+  Timer hold_timer_;  // while the server is overloaded, or its rate is used up
+  Timer end_timer_;   // from the first signal on
   asio::basic_signal_set<Executor> signals_;
   std::shared_ptr<Stream> ws_;
   websocket::response_type response_;
   boost::beast::flat_buffer buffer_;
   LineBuffer lines_;
-  const int input_flags_;
+  int input_flags_ = 0;
   std::deque<Line> todo_;       // read, not yet written; by id
   std::deque<Line> under_way_;  // written, not yet answered
   std::size_t window_bytes_ = 0;
@@ -443,7 +480,7 @@ class Pipe {
   bool writing_ = false;
   bool waiting_ = false;
   bool held_ = false;
-  bool eof_ = false;          // of the input; lines may still be in lines_
+  bool eof_ = false;          // of the input, or a failure; lines may still be in lines_
   bool input_ended_ = false;  // and those are taken
   bool finished_ = false;
   bool signalled_ = false;

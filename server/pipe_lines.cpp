@@ -1,5 +1,6 @@
 #include "pipe_lines.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "protocol/json.h"
@@ -43,6 +44,13 @@ LineBuffer::Got LineBuffer::next(std::string_view& line) {
     if (line.ends_with('\r')) line.remove_suffix(1);
     return line.size() > line_bytes_max_ ? Got::too_long : Got::line;
   }
+}
+
+std::uint64_t LineBuffer::left() const noexcept {
+  const std::string_view rest = std::string_view(bytes_).substr(begin_);
+  const auto ends = static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n'));
+  const bool half = rest.empty() ? dropping_ : rest.back() != '\n';
+  return ends + (half ? 1 : 0);
 }
 
 std::optional<std::string> PublishFrame::message(std::uint64_t id, std::string_view line) const {

@@ -27,6 +27,8 @@ class LineBuffer {
   enum class Got : std::uint8_t { line, too_long, nothing };
   // `line` is valid until room(). Without its line break, also a Windows one.
   Got next(std::string_view& line);
+  // The lines that next() has not given, half a one at the end among them. Reads all that is held.
+  std::uint64_t left() const noexcept;
 
  private:
   std::string bytes_;

@@ -96,6 +96,30 @@ TEST_CASE("LineBuffer gives the same lines however the bytes come", "[pipe]") {
   }
 }
 
+TEST_CASE("LineBuffer counts the lines that it has not given", "[pipe]") {
+  const std::string bytes = "one\ntwo\r\n\n0123456789\n01234567890\n" + std::string(300, 'x') + "\n" + "a\nb\nc\nend";
+  for (const std::size_t chunk : {1, 2, 7, 65536}) {
+    LineBuffer buffer(10);
+    std::uint64_t given = 0;
+    std::string_view line;
+    for (std::size_t fed = 0; fed < bytes.size();) {
+      const std::size_t size = bytes.copy(buffer.room(), chunk, fed);
+      buffer.filled(size);
+      fed += size;
+      const auto ends =
+          static_cast<std::uint64_t>(std::count(bytes.begin(), bytes.begin() + std::ptrdiff_t(fed), '\n'));
+      const std::uint64_t read = ends + (bytes[fed - 1] == '\n' ? 0 : 1);
+      CHECK(given + buffer.left() == read);
+      if (buffer.next(line) != LineBuffer::Got::nothing) ++given;
+      CHECK(given + buffer.left() == read);
+    }
+    buffer.end();
+    while (buffer.next(line) != LineBuffer::Got::nothing) ++given;
+    CHECK(given == 10);
+    CHECK(buffer.left() == 0);
+  }
+}
+
 TEST_CASE("PublishFrame passes JSON on, wraps text, and refuses what is not UTF-8", "[pipe]") {
   const PublishFrame frame{"c", "t\"x"};
   const auto data = [&frame](std::string_view line) { return Json::parse(frame.message(7, line).value())["data"]; };
