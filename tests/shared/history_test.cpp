@@ -1,7 +1,9 @@
 #include <ringfence/history.h>
 
+#include <array>
 #include <deque>
 #include <string>
+#include <utility>
 
 #include "support/batches.h"
 #include "support/catch.h"
@@ -322,6 +324,7 @@ TEST_CASE("History does what a bounded deque of records does", "[history]") {
       model.pop_front();
       ++gone;
     };
+    std::array<std::uint64_t, kEvictionCount> evicted{};
     for (int step = 0; step < 600; ++step) {
       now_us += static_cast<std::int64_t>(pick(random, 0, 40));
       const auto dice = pick(random, 0, 99);
@@ -356,9 +359,30 @@ TEST_CASE("History does what a bounded deque of records does", "[history]") {
       } else if (dice < 93) {
         history.clear();
       }
+      const std::uint64_t in_all = model.size();
       // What leaves by bytes or with a segment is the history's to choose; it must be the oldest, and all else held.
       if (age_max_us != HistoryLimits::kNoAgeLimit && dice < 70)
         while (!model.empty() && model.front().time_us < now_us - age_max_us) leave();
+      // No more of it than it had to: what each reason took is what that bound asked for.
+      std::array<std::uint64_t, kEvictionCount> took{};
+      for (std::size_t i = 0; i < kEvictionCount; ++i)
+        took[i] = history.evicted(static_cast<Eviction>(i)) -
+                  std::exchange(evicted[i], history.evicted(static_cast<Eviction>(i)));
+      const auto taken_by = [&](Eviction reason) { return took[static_cast<std::size_t>(reason)]; };
+      if (taken_by(Eviction::bytes) + taken_by(Eviction::pressure) + taken_by(Eviction::cleared) == 0) {
+        const std::uint64_t left = in_all - taken_by(Eviction::age);
+        REQUIRE(taken_by(Eviction::records) == (left > records_max ? left - records_max : 0));
+      }
+      if (taken_by(Eviction::bytes) > 0 && taken_by(Eviction::records) == 0)
+        REQUIRE(history.allocated_bytes() > 10 * 1024);
+      REQUIRE(taken_by(Eviction::pressure) == (dice >= 90 && dice < 92 ? in_all - history.size() : 0));
+      REQUIRE(taken_by(Eviction::cleared) == (dice == 92 ? in_all : 0));
+      if (dice >= 85 && dice < 90) {
+        std::uint64_t expired = 0;
+        if (age_max_us != HistoryLimits::kNoAgeLimit)
+          while (expired < model.size() && model[expired].time_us < now_us - age_max_us) ++expired;
+        REQUIRE(taken_by(Eviction::age) == expired);
+      }
       while (model.size() > history.size()) leave();
       REQUIRE(history.size() == model.size());
       REQUIRE(history.size() <= records_max);
