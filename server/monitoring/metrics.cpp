@@ -7,6 +7,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "auth/authenticator.h"
 #include "bus/back_ends.h"
 #include "bus/bus.h"
 #include "bus/cluster_presence.h"
@@ -14,6 +15,7 @@
 #include "caching/cache_manager.h"
 #include "events/event_bus.h"
 #include "events/event_stats.h"
+#include "log.h"
 #include "monitoring/health.h"
 #include "monitoring/memory_leak_monitor.h"
 #include "net/http_service.h"
@@ -110,12 +112,17 @@ void add_hub(Page& page, const HubStats& stats) {
   page.counter("missed_records", "Records that those gaps were.").add(stats.missed);
   page.counter("conflated_records", "Records that slow subscribers of conflate channels were spared.")
       .add(stats.conflated);
+  page.counter("resumes", "Subscriptions that went on behind a record, by what was missed until then.")
+      .add(stats.resumes_exact, label("missed", "nothing"))
+      .add(stats.resumes_missed, label("missed", "counted"))
+      .add(stats.resumes_unknown, label("missed", "unknown"));
   page.counter("waits_for_memory", "Texts that had to wait for record memory.").add(stats.waits_for_memory);
   page.counter("closed", "WebSockets that the server ended, by reason.")
       .add(stats.stalled_closed, label("reason", "stalled"))
       .add(stats.dead_closed, label("reason", "dead"))
       .add(stats.errors_closed, label("reason", "errors"))
       .add(stats.slow_closed, label("reason", "slow"))
+      .add(stats.auth_closed, label("reason", "auth"))
       .add(stats.idle_closed, label("reason", "idle"))
       .add(stats.invalid_utf8, label("reason", "invalid_utf8"));
   page.counter("refused", "What clients and back ends were refused, by error code.");
@@ -138,6 +145,8 @@ void add_connections(Page& page, const ConnectionStats& stats) {
   page.counter("graces_ended", "Users that left for good.").add(stats.graces_ended);
   page.counter("graces_cut", "Users let go early, for want of room.").add(stats.graces_cut);
   page.counter("attempts_refused", "Handshakes refused by rate.").add(stats.attempts_refused);
+  page.counter("attempt_windows_evicted", "Users and addresses whose count of handshakes had to go, for want of room.")
+      .add(stats.attempt_windows_evicted);
 }
 
 void add_presence(Page& page, const PresenceStats& stats) {
@@ -299,6 +308,10 @@ std::string metrics_text(const MetricsSources& from) {
   add_presence(page, from.services.presence->stats());
   if (from.services.cluster_presence) add_cluster_presence(page, from.services.cluster_presence->stats());
   add_http(page, from.http);
+  page.counter("log_lines_dropped", "Lines that --log-channel could not take.").add(from.log ? from.log->dropped() : 0);
+  page.counter("key_reloads", "Times that changed key files were read, by how it went.")
+      .add(from.services.auth->reloads(), label("result", "ok"))
+      .add(from.services.auth->reloads_failed(), label("result", "failed"));
   add_events(page, from.services.events->stats());
   add_tasks(page, from.services.tasks->stats());
   add_caches(page, *from.services.caches);

@@ -20,6 +20,7 @@
 namespace ringfence {
 
 struct HttpCounters;
+class ChannelLog;
 
 inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -27,6 +28,7 @@ struct MetricsSources {
   const Ledger& ledger;
   const Services& services;
   const HttpCounters& http;
+  const ChannelLog* log;  // null without --log-channel
   std::uint64_t memory_budget_bytes;
 };
 

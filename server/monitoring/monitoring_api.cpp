@@ -48,7 +48,8 @@ void MonitoringApi::add_routes(Router& router) {
     return response;
   });
   get("/metrics", Access::admin, [this] {
-    ApiResponse response = with(metrics_text({ledger_, services_, http_.counters(), options_.memory_budget_bytes}));
+    ApiResponse response =
+        with(metrics_text({ledger_, services_, http_.counters(), log_, options_.memory_budget_bytes}));
     response.content_type = kMetricsContentType;
     return response;
   });
@@ -94,6 +95,8 @@ std::string MonitoringApi::health_json(const HealthReport& report) const {
       {"gaps", stats.gaps},
       {"missed", stats.missed},
       {"conflated", stats.conflated},
+      {"resumes",
+       {{"exact", stats.resumes_exact}, {"missed", stats.resumes_missed}, {"unknown", stats.resumes_unknown}}},
       {"waits_for_memory", stats.waits_for_memory},
       {"closed",
        {{"stalled", stats.stalled_closed},

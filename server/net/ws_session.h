@@ -142,6 +142,7 @@ class WsSession final : public ShardSession,
   void publish(const Request& request);
   void history(const Request& request);
   void tell_unsubscribed(std::string_view channel);
+  void count_resume(const StartPoint& at);
   bool may_hold_more() const noexcept;  // of subscriptions, watches of presence included
   Subscriber* find_subscriber(std::string_view channel) noexcept;
   // ws_session_presence.cpp: who is there.

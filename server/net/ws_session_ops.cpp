@@ -81,6 +81,7 @@ void WsSession::subscribe(const Request& request) {
     hub.subscriptions().sub(Hub::kSubscriberBytes);
     return wait_for(request, started->channel);
   }
+  if (after) count_resume(started->at);
   Feed& feed = *started->feed;
   subscribers_.push_back(std::make_unique<Subscriber>(feed, *this, started->at.after, started->at.position));
   shard_.attach(feed, *subscribers_.back());
@@ -88,6 +89,14 @@ void WsSession::subscribe(const Request& request) {
   push(subscribed_text(request.id, feed.channel(), started->epoch, started->at));
   (void)shard_.services().events->emit<Subscribed>(
       [&] { return Subscribed{slot_.id(), identity_, feed.channel().name(), started->at.recovered}; });
+}
+
+void WsSession::count_resume(const StartPoint& at) {
+  ShardCounters& counters = shard_.counters();
+  Counter& counter = at.recovered ? counters.resumes_exact
+                     : at.missed  ? counters.resumes_missed
+                                  : counters.resumes_unknown;
+  counter.add(1);
 }
 
 void WsSession::unsubscribe(const Request& request) {

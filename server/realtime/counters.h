@@ -25,6 +25,9 @@ struct ShardCounters {
   Counter flushes;
   Counter gaps;
   Counter missed;
+  Counter resumes_exact;    // of them nothing is missed
+  Counter resumes_missed;   // told how many
+  Counter resumes_unknown;  // of another epoch, or where that cannot be counted
   Counter waits_for_memory;
   Counter stalled_closed;
   Counter dead_closed;

@@ -249,6 +249,9 @@ HubStats Hub::stats() const {
     stats.errors_closed += counters.errors_closed.get();
     stats.auth_closed += counters.auth_closed.get();
     stats.slow_closed += counters.slow_closed.get();
+    stats.resumes_exact += counters.resumes_exact.get();
+    stats.resumes_missed += counters.resumes_missed.get();
+    stats.resumes_unknown += counters.resumes_unknown.get();
     stats.conflated += counters.conflated.get();
     stats.invalid_utf8 += counters.invalid_utf8.get();
   }

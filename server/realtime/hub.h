@@ -67,6 +67,9 @@ struct HubStats {
   std::uint64_t flushes = 0;
   std::uint64_t gaps = 0;              // told
   std::uint64_t missed = 0;            // records that those gaps were
+  std::uint64_t resumes_exact = 0;     // nothing missed
+  std::uint64_t resumes_missed = 0;    // told how many records
+  std::uint64_t resumes_unknown = 0;   // of another epoch, or where that cannot be counted
   std::uint64_t waits_for_memory = 0;  // a JSON text had to wait for record memory
   std::uint64_t stalled_closed = 0;
   std::uint64_t dead_closed = 0;

@@ -79,7 +79,7 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
   }));
   const frameGaps = await startFrameWatch(page);
   const clicksMs: number[] = [];
-  const samples: { tab: string; held: number; wasm: number; handles: number; listeners: number }[] = [];
+  const samples: { tab: string; held: number; bytes: number; wasm: number; handles: number; listeners: number }[] = [];
   let tab = 'game';
   for (let sample = 0; sample < kSamples; ++sample) {
     const version = await total(page, 'evicted');
@@ -90,6 +90,7 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
     samples.push({
       tab,
       held: await page.evaluate(() => window.__ringfence!.histories['game']!.size),
+      bytes: await total(page, 'bytes'),
       wasm: await total(page, 'wasm'),
       handles: await total(page, 'handles'),
       listeners: await total(page, 'listeners'),
@@ -130,6 +131,9 @@ test('the strip is flat over 20 s at 10,000 events a second, and the page answer
   expect(behind).toBeLessThan(kEventsPerS / 2);
   expect(new Set(samples.map((each) => each.held))).toEqual(new Set([10_000]));
   expect(new Set(samples.map((each) => each.wasm)).size).toBe(1);
+  // Whole segments come and go, and records have lengths of their own.
+  const bytes = samples.map((each) => each.bytes);
+  expect(Math.max(...bytes) - Math.min(...bytes)).toBeLessThan(Math.min(...bytes) / 10);
   for (const shown of ['game', 'host']) {
     // the tab of the game has the speed's listeners besides
     const onTab = samples.filter((each) => each.tab === shown);

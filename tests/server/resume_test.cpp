@@ -1,5 +1,6 @@
 // Cursors: order, resume, gaps. What a subscriber is told is exact, in both sub-protocols.
 #include "support/catch.h"
+#include "support/http_client.h"
 #include "support/ws_client.h"
 
 using namespace ringfence;
@@ -99,6 +100,35 @@ TEST_CASE("A place in another epoch is not known: the client is told so and gets
   told = some.subscribe("room", {{"after", after("another0", 3)}, {"last", 2}});
   CHECK(told["missed"].is_null());
   check_run(some.events(2), 9);
+}
+
+TEST_CASE("Resumes are counted by what was missed until then", "[resume]") {
+  TestServer test([](Options& options) { options.limits.history_records_max = 20; });
+  for (std::uint64_t i = 1; i <= 50; ++i) test.publish("room", std::to_string(i));
+  WsClient client(test.server.port());
+  const Json epoch = client.subscribe("room")["epoch"];  // not a resume
+  const auto resume = [&](const Json& place) {
+    WsClient(test.server.port()).subscribe("room", {{"after", place}, {"last", 0}});
+  };
+  for (int i = 0; i < 3; ++i) resume(after(epoch, 50));
+  for (int i = 0; i < 2; ++i) resume(after(epoch, 10));
+  resume(after("another0", 50));
+  client.subscribe("another", {{"after", after(epoch, 1)}});
+  const HubStats stats = test.server.hub().stats();
+  CHECK(stats.resumes_exact == 3);
+  CHECK(stats.resumes_missed == 2);
+  CHECK(stats.resumes_unknown == 2);  // one of them of a channel that was not there
+  const auto health = Json::parse(HttpClient(test.server.port()).get("/v1/health").body());
+  CHECK(health["resumes"] == Json{{"exact", 3}, {"missed", 2}, {"unknown", 2}});
+  const std::string metrics = HttpClient(test.server.port()).get("/metrics").body();
+  for (const char* line :
+       {"ringfence_resumes_total{missed=\"nothing\"} 3\n", "ringfence_resumes_total{missed=\"counted\"} 2\n",
+        "ringfence_resumes_total{missed=\"unknown\"} 2\n", "ringfence_closed_total{reason=\"auth\"} 0\n",
+        "ringfence_log_lines_dropped_total 0\n", "ringfence_key_reloads_total{result=\"failed\"} 0\n",
+        "ringfence_attempt_windows_evicted_total 0\n"}) {
+    CAPTURE(line);
+    CHECK(metrics.find(line) != std::string::npos);
+  }
 }
 
 TEST_CASE("A channel that was forgotten while idle begins another epoch", "[resume]") {
