@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string_view>
 #include <variant>
 
@@ -416,20 +417,39 @@ void check_config_file(const std::string& name) {
   if (::access(name.c_str(), R_OK) != 0) throw UsageError("--config: '" + name + "' may not be read");
 }
 
-// A switch may have a value, which CLI11 takes for a number where it is no word that it knows.
-void check_switches(const std::vector<Row>& rows, const std::vector<std::string>& args) {
+// What CLI11 makes of another word, or of a number, differs from version to version: a switch may have these.
+void check_switch(const std::string& what, const std::string& value) {
   static constexpr std::string_view kWords[] = {"true", "false", "on", "off", "yes", "no", "1", "0"};
+  if (std::find(std::begin(kWords), std::end(kWords), value) == std::end(kWords))
+    throw UsageError(one_line(what + ": '" + value + "' is not true or false"));
+}
+
+void check_switches(const std::vector<Row>& rows, const std::vector<std::string>& args) {
   for (const Row& row : rows) {
     if (!std::holds_alternative<bool*>(row.field)) continue;
     const std::string flag = std::string("--") + row.name + "=";
-    for (const std::string& arg : args) {
-      if (!arg.starts_with(flag)) continue;
-      const std::string value = arg.substr(flag.size());
-      if (std::find(std::begin(kWords), std::end(kWords), value) == std::end(kWords))
-        throw UsageError(one_line(std::string("--") + row.name + ": '" + value + "' is not true or false"));
-    }
+    for (const std::string& arg : args)
+      if (arg.starts_with(flag)) check_switch(std::string("--") + row.name, arg.substr(flag.size()));
   }
 }
+
+// The same for the file.
+class CheckedConfig final : public CLI::ConfigTOML {
+ public:
+  CheckedConfig(const std::vector<Row>& rows, std::string file) : rows_(rows), file_(std::move(file)) {}
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    auto items = CLI::ConfigTOML::from_config(input);
+    for (const CLI::ConfigItem& item : items)
+      for (const Row& row : rows_)
+        if (item.name == row.name && std::holds_alternative<bool*>(row.field))
+          for (const std::string& value : item.inputs) check_switch("--config " + file_ + ": " + item.name, value);
+    return items;
+  }
+
+ private:
+  const std::vector<Row>& rows_;
+  const std::string file_;
+};
 
 }  // namespace
 
@@ -461,6 +481,7 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   app.set_help_flag();
   add_rows(app, rows);
   app.set_config("--config");
+  app.config_formatter(std::make_shared<CheckedConfig>(rows, config));
   app.allow_config_extras(CLI::config_extras_mode::error);
   try {
     std::reverse(args.begin(), args.end());  // as CLI11 takes a vector
@@ -478,10 +499,6 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     throw UsageError(one_line("--config " + config + ": " + error.what()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(one_line(error.what()));
-  } catch (const UsageError&) {
-    throw;
-  } catch (const std::exception&) {  // of the standard library: a switch in the file with a value that is none
-    throw UsageError(one_line("--config " + config + ": a switch there is neither true nor false"));
   }
   if (parsed.command == Command::pipe) {
     if (!valid_channel_name(parsed.pipe.channel))
