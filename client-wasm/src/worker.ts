@@ -179,6 +179,11 @@ export interface WorkerStore {
    * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
    */
   workerHandles(): Promise<HandleCounts>;
+  /**
+   * Once what the kept histories (`persist`) have by now is written. A page that ends the store and leaves at once would not wait for it.
+   * @throws (rejects) RingfenceError `too_many_requests` above 1,024 calls without an answer; EndedError after its end
+   */
+  flush(): Promise<void>;
   /** Ends every history and client, and terminates the worker, which has 3 s for it (what is kept is written). Again: nothing. */
   end(): void;
   /** As `end()`, for `using`. */
@@ -291,6 +296,10 @@ class WorkerStoreImpl implements WorkerStore {
     const stats = await this.#link.call<StoreStats>({ of: 'store', method: 'stats' });
     const { listenerErrors, table } = this.#link;
     return { ...stats, listenerErrors: stats.listenerErrors + listenerErrors, collectedHandles: table.collected };
+  }
+
+  flush(): Promise<void> {
+    return this.#link.call({ of: 'store', method: 'flush' });
   }
 
   workerHandles(): Promise<HandleCounts> {

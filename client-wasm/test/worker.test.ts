@@ -573,6 +573,26 @@ describe('a history in a worker that is kept', () => {
     expect([first.failures, second.failures]).toEqual([[], []]);
   });
 
+  it('is written by flush(), however long it would wait', async () => {
+    const indexedDB = new IDBFactory();
+    vi.stubGlobal('indexedDB', indexedDB);
+    const { store, server, worker } = await open();
+    const chat = await store.history('chat', { persist: { flushMs: 10_000 } });
+    const window = chat.window({ last: 100 });
+    window.subscribe(() => undefined);
+    const client = await store.connect('ws://test/v1/ws');
+    const subscription = client.subscribe('room:1', chat);
+    await until(() => expect(subscription.state).toBe('active'));
+    for (let n = 1; n <= 20; ++n) server.publish('room:1', 'count', n);
+    await until(() => expect(window.getSnapshot().size).toBe(20));
+    await store.flush();
+    worker.terminate(); // as a page that leaves at once
+    const again = await open(server);
+    expect((await again.store.history('chat', { persist: true })).restored).toBe(20);
+    store.end();
+    await expect(store.flush()).rejects.toThrow(EndedError);
+  });
+
   it('says where it cannot be kept, and that an option is out of its bounds', async () => {
     vi.stubGlobal('indexedDB', undefined);
     const { store, failures } = await open();

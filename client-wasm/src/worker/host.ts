@@ -115,7 +115,7 @@ export class Host {
         return;
       }
       case 'hidden':
-        for (const kept of this.#kept.values()) void kept.flush();
+        void this.#flush();
         return;
       case 'end':
         return void this.#end();
@@ -157,6 +157,7 @@ export class Host {
       case 'connect':
         return this.#connect(store, call);
       case 'store':
+        if (call.method === 'flush') return this.#flush();
         return store[call.method]();
       case 'history.method':
         return this.#history(call.history)[call.method]();
@@ -188,6 +189,10 @@ export class Host {
   async #closed(id: number): Promise<void> {
     await this.#clients.get(id)?.[asyncDispose]();
     this.#clients.delete(id);
+  }
+
+  async #flush(): Promise<void> {
+    await Promise.all([...this.#kept.values()].map((kept) => kept.flush()));
   }
 
   #history(id: number): HistoryImpl<unknown> {

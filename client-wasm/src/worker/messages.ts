@@ -40,7 +40,7 @@ export type Call =
       readonly token: boolean | string;
       readonly options: PlainClientOptions;
     }
-  | { readonly of: 'store'; readonly method: 'stats' | 'handles' }
+  | { readonly of: 'store'; readonly method: 'stats' | 'handles' | 'flush' }
   | { readonly of: 'history.method'; readonly history: number; readonly method: 'stats' | 'clear' }
   | {
       readonly of: 'client.method';
