@@ -8,6 +8,7 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "auth/identity.h"
+#include "net/origin.h"
 #include "realtime/channel.h"
 #include "realtime/channel_policy.h"
 
@@ -19,15 +20,6 @@ struct Suffix {
   std::uint64_t factor;
 };
 constexpr Suffix kSuffixes[] = {{"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"B", 1}};
-
-bool is_loopback(const std::string& host) {
-  boost::system::error_code error;
-  const auto address = boost::asio::ip::make_address(host, error);
-  if (error) return false;
-  if (address.is_v6() && address.to_v6().is_v4_mapped())
-    return boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6()).is_loopback();
-  return address.is_loopback();
-}
 
 void check_auth_options(const AuthOptions& auth) {
   const std::pair<const char*, const std::vector<std::string>*> rights[] = {{"--jwt-subscribe", &auth.jwt_subscribe},
@@ -75,7 +67,7 @@ void check_options(const Options& options) {
   boost::system::error_code error;
   (void)boost::asio::ip::make_address(options.host, error);
   if (error) throw UsageError("--host: '" + options.host + "' is not an IP address");
-  if (!is_loopback(options.host) && !options.insecure && !options.auth.enabled())
+  if (!is_loopback_address(options.host) && !options.insecure && !options.auth.enabled())
     throw UsageError("--host " + options.host +
                      ": without authentication anybody who reaches this address could read and publish; "
                      "give it a key (--jwt-secret, --jwt-public-key, --jwks, --api-keys), or --insecure allows it");

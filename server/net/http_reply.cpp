@@ -20,6 +20,7 @@ Row row(HttpError error) noexcept {
     case HttpError::bad_request: return {"bad_request", http::status::bad_request};
     case HttpError::unsupported_protocol: return {"unsupported_protocol", http::status::bad_request};
     case HttpError::origin_not_allowed: return {"origin_not_allowed", http::status::forbidden};
+    case HttpError::host_not_allowed: return {"host_not_allowed", http::status::forbidden};
     case HttpError::not_found: return {"not_found", http::status::not_found};
     case HttpError::method_not_allowed: return {"method_not_allowed", http::status::method_not_allowed};
     case HttpError::body_too_large: return {"body_too_large", http::status::payload_too_large};

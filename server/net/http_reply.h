@@ -22,6 +22,7 @@ enum class HttpError : std::uint8_t {
   bad_request,
   unsupported_protocol,
   origin_not_allowed,
+  host_not_allowed,
   not_found,
   method_not_allowed,
   body_too_large,

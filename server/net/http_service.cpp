@@ -5,6 +5,7 @@
 #include "api/publish_api.h"
 #include "auth/authenticator.h"
 #include "monitoring/monitoring_api.h"
+#include "net/origin.h"
 
 namespace ringfence {
 
@@ -27,6 +28,7 @@ std::string_view view(boost::beast::string_view text) noexcept { return {text.da
 
 HttpService::HttpService(const Options& options, const Ledger& ledger, const Services& services, const ChannelLog* log)
     : options_(options),
+      hosts_checked_(!options.auth.enabled() && is_loopback_address(options.host)),
       services_(services),
       hub_(*services.hub),
       files_(options.static_dir),

@@ -63,6 +63,13 @@ class HttpService {
   // The most that the body of such a request may have.
   std::uint64_t body_bytes_max(boost::beast::http::verb method, std::string_view target) const;
 
+  // Whether this path is the server's own, and no file's.
+  static bool routed(std::string_view path) noexcept;
+  // Without authentication no page but those of origin_allowed() may ask for what is routed, not only for a WebSocket;
+  // and on a loopback address, which alone protects the server then, every request's Host must be of this machine.
+  bool origins_checked() const noexcept { return !options_.auth.enabled(); }
+  bool hosts_checked() const noexcept { return hosts_checked_; }
+
   std::optional<ConnectionSlot> try_connect() { return hub_.try_connect(); }
   std::uint64_t connections() const { return hub_.stats().connections; }
   const Options& options() const noexcept { return options_; }
@@ -74,12 +81,12 @@ class HttpService {
  private:
   static constexpr std::size_t kAnswerBytesFree = 4 * 1024;
 
-  static bool routed(std::string_view path) noexcept;
   ApiResponse answer_unknown(const Request& request, std::string_view path);
   std::optional<ApiResponse> answer_api(Request& request, const Route* route, std::string_view parameter,
                                         const ApiDone& later);
 
   const Options& options_;
+  const bool hosts_checked_;
   const Services& services_;
   Hub& hub_;
   const StaticFiles files_;

@@ -171,10 +171,29 @@ void HttpSession::take_request() {
                    .head = request.method() == http::verb::head};
   if (request.version() == 11 && request.count(http::field::host) != 1)
     return refuse(HttpError::bad_request, "a request needs one Host header");
-  const std::string_view target(request.target().data(), request.target().size());
-  if (target.substr(0, target.find('?')) == "/v1/ws" && boost::beast::websocket::is_upgrade(request))
-    return upgrade(std::move(request), to);
+  const std::string_view target = view(request.target());
+  const std::string_view path = target.substr(0, target.find('?'));
+  const bool upgrades = path == "/v1/ws" && boost::beast::websocket::is_upgrade(request);
+  if ((upgrades || (service_.origins_checked() && HttpService::routed(path))) && !origins_allowed(request))
+    return fail(to, HttpError::origin_not_allowed,
+                "pages of this origin may not use the server; --allow-origin allows them");
+  if (service_.hosts_checked() && !host_allowed(view(request[http::field::host]), service_.options().allow_origins))
+    return fail(to, HttpError::host_not_allowed,
+                "without authentication the server answers under names and addresses of this machine alone, such as "
+                "localhost; --allow-origin allows the host of an origin");
+  if (upgrades) return upgrade(std::move(request), to);
   answer(std::move(request), to);
+}
+
+// A browser sends one at most; of several, each must be allowed.
+bool HttpSession::origins_allowed(const Parser::value_type& request) {
+  ErrorCode error;
+  const bool loopback = socket_.local_endpoint(error).address().is_loopback();
+  const auto [first, last] = request.equal_range(http::field::origin);
+  return std::all_of(first, last, [&](const auto& field) {
+    return origin_allowed(view(field.value()), view(request[http::field::host]), service_.options().allow_origins,
+                          loopback);
+  });
 }
 
 void HttpSession::answer(Parser::value_type&& request, const ReplyTo& to) {
@@ -219,11 +238,6 @@ void HttpSession::send(HttpService::Answer answer, bool keep_alive) {
 
 // Whether this may become a WebSocket at all; admit() then asks who it is.
 void HttpSession::upgrade(Parser::value_type&& request, const ReplyTo& to) {
-  ErrorCode error;
-  const bool loopback = socket_.local_endpoint(error).address().is_loopback();
-  if (!origin_allowed(view(request[http::field::origin]), view(request[http::field::host]),
-                      service_.options().allow_origins, loopback))
-    return fail(to, HttpError::origin_not_allowed, "pages of this origin may not connect; --allow-origin allows them");
   std::string offered;
   const auto [first, last] = request.equal_range(http::field::sec_websocket_protocol);
   for (auto it = first; it != last; ++it) {

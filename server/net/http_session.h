@@ -73,6 +73,7 @@ class HttpSession final : public ShardSession,
   void refuse_body(std::uint64_t bytes_max);
   void take_body();
   void take_request();
+  bool origins_allowed(const Parser::value_type& request);
   void answer(Parser::value_type&& request, const ReplyTo& to);
   ApiDone answers_later(const WaitingPtr& waiting);
   void on_answer(ApiResponse response);

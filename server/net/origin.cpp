@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <boost/asio/ip/address.hpp>
 #include <boost/beast/core/string.hpp>
 
 namespace ringfence {
@@ -27,7 +28,35 @@ bool loopback_name(std::string_view host) noexcept {
   return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
+// "http://a:1" is "a:1"; empty where there is no scheme.
+std::string_view authority_of(std::string_view origin) noexcept {
+  const auto mark = origin.find("://");
+  return mark == std::string_view::npos ? std::string_view() : origin.substr(mark + 3);
+}
+
 }  // namespace
+
+bool is_loopback_address(const std::string& text) {
+  namespace ip = boost::asio::ip;
+  boost::system::error_code error;
+  const auto address = ip::make_address(text, error);
+  if (error) return false;
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return ip::make_address_v4(ip::v4_mapped, address.to_v6()).is_loopback();
+  return address.is_loopback();
+}
+
+bool host_allowed(std::string_view host, const std::vector<std::string>& allowed) {
+  if (host.empty()) return true;
+  const std::string_view name = split(host).host;
+  if (loopback_name(name)) return true;
+  if (name.starts_with('[') && name.ends_with(']') && is_loopback_address(std::string(name.substr(1, name.size() - 2))))
+    return true;
+  return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& one) {
+    // Without its port: a proxy may tell another one, or none.
+    return one == "*" || (!name.empty() && iequals(split(authority_of(one)).host, name));
+  });
+}
 
 bool origin_allowed(std::string_view origin, std::string_view host, const std::vector<std::string>& allowed,
                     bool listening_on_loopback) {

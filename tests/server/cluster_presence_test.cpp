@@ -173,7 +173,7 @@ TEST_CASE("ClusterPresence: a user may come back at another server within the gr
   // Who is told to go is gone at once, everywhere.
   const std::string body = R"({"user":"ann","code":4000,"reason":"banned"})";
   HttpClient http(one.server.port());
-  http.send("POST /v1/disconnect HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: " +
+  http.send("POST /v1/disconnect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
             std::to_string(body.size()) + "\r\n\r\n" + body);
   CHECK(http.read().result_int() == 200);
   CHECK(who(eye.client.expect("leave")["members"]) == Members{{"ann", nullptr}});

@@ -39,7 +39,7 @@ std::string names(TestServer& test) {
 
 Json disconnect(TestServer& test, const std::string& body) {
   HttpClient http(test.server.port());
-  http.send("POST /v1/disconnect HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: " +
+  http.send("POST /v1/disconnect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
             std::to_string(body.size()) + "\r\n\r\n" + body);
   return Json::parse(http.read().body());
 }

@@ -134,7 +134,7 @@ TEST_CASE("GET /v1/history waits until the channel is here, without holding up i
   for (int i = 1; i <= 3; ++i) other.publish("room", std::to_string(i));
   it.proxy.hold();
   HttpClient reader(it.port());
-  reader.send("GET /v1/history?channel=room HTTP/1.1\r\nHost: a\r\n\r\n");
+  reader.send("GET /v1/history?channel=room HTTP/1.1\r\nHost: localhost\r\n\r\n");
   REQUIRE(it.server->eventually([](const HubStats& stats) { return stats.channels == 1; }));
   CHECK(HttpClient(it.port()).get("/v1/info").result_int() == 200);
   it.proxy.pass();

@@ -20,7 +20,7 @@ Json get(const TestServer& test, std::string_view path) {
 
 Json clean_up(const TestServer& test) {
   HttpClient client(test.server.port());
-  client.send("POST /v1/monitoring/cleanup HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+  client.send("POST /v1/monitoring/cleanup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
   const auto response = client.read();
   REQUIRE(response.result_int() == 200);
   return Json::parse(response.body());
@@ -164,7 +164,7 @@ TEST_CASE("Monitoring asks for an admin's key once authentication is on; health 
   HttpClient client(test.server.port());
   for (const char* path : {"/v1/monitoring/memory-leaks", "/v1/monitoring/memory", "/v1/monitoring/alerts", "/metrics"})
     CHECK(client.get(path).result_int() == 401);
-  client.send("POST /v1/monitoring/cleanup HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+  client.send("POST /v1/monitoring/cleanup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
   CHECK(client.read().result_int() == 401);
   CHECK(client.get("/v1/health").result_int() == 200);
   CHECK(client.get("/v1/monitoring/cleanup").result_int() == 401);
