@@ -199,6 +199,8 @@ std::vector<Row> serve_rows(Options& o) {
       {"Times", "flush-ms", &l.flush_ms, "least time between two flushes under load", Unit::ms, 1, 10'000},
       {"Times", "handshake-timeout-ms", &l.handshake_timeout_ms, "for a request to arrive, and between two of them",
        Unit::ms, 1, kDayMs},
+      {"Times", "message-timeout-ms", &l.message_timeout_ms, "for a message from a client to arrive whole", Unit::ms, 1,
+       kDayMs},
       {"Times", "ping-interval-ms", &l.ping_interval_ms, "of silence before a ping", Unit::ms, 1, kDayMs},
       {"Times", "dead-after-ms", &l.dead_after_ms, "of silence before a connection is closed", Unit::ms, 1, kDayMs},
       {"Times", "http-answer-ms", &l.http_answer_ms, "that a request over HTTP may wait for the broker", Unit::ms, 1,

@@ -59,6 +59,8 @@ struct Limits {
 
   std::uint32_t flush_ms = 2;  // least time between two flushes of a thread under load
   std::uint32_t handshake_timeout_ms = 10'000;
+  // For a message from a client to arrive whole: 64 KiB in it are 2.2 KB/s, slower than any link that is of use.
+  std::uint32_t message_timeout_ms = 30'000;
   std::uint32_t ping_interval_ms = 25'000;  // of silence before a ping
   std::uint32_t dead_after_ms = 60'000;     // of silence before the connection counts as dead
   std::uint32_t write_stall_ms = 30'000;
@@ -80,11 +82,12 @@ struct Limits {
            frame_bytes <= (8u << 20) && json_depth_max > 0 && errors_max > 0 && flush_ms > 0 && users_max > 0 &&
            user_connections_max > 0 && json_string_chars_max > 0 && inbound_messages > 0 && inbound_window_s > 0 &&
            user_attempts > 0 && address_attempts > 0 && attempts_window_s > 0 && attempt_windows_max > 0 &&
-           grace_ms > 0 && idle_timeout_ms > 0 && handshake_timeout_ms > 0 && ping_interval_ms > 0 &&
-           dead_after_ms > 0 && write_stall_ms > 0 && write_stall_pressure_ms > 0 && close_timeout_ms > 0 &&
-           channel_idle_ms > 0 && shutdown_timeout_ms > 0 && sweep_ms > 0 && events_max > 0 && event_memory_bytes > 0 &&
-           event_subscriptions_max > 0 && tasks_max > 0 && presence_members_max > 0 && presence_members_total_max > 0 &&
-           presence_joins_max > 0 && presence_watches_max > 0 && presence_data_bytes > 0 && presence_data_bytes <= 4096;
+           grace_ms > 0 && idle_timeout_ms > 0 && handshake_timeout_ms > 0 && message_timeout_ms > 0 &&
+           ping_interval_ms > 0 && dead_after_ms > 0 && write_stall_ms > 0 && write_stall_pressure_ms > 0 &&
+           close_timeout_ms > 0 && channel_idle_ms > 0 && shutdown_timeout_ms > 0 && sweep_ms > 0 && events_max > 0 &&
+           event_memory_bytes > 0 && event_subscriptions_max > 0 && tasks_max > 0 && presence_members_max > 0 &&
+           presence_members_total_max > 0 && presence_joins_max > 0 && presence_watches_max > 0 &&
+           presence_data_bytes > 0 && presence_data_bytes <= 4096;
   }
 };
 

@@ -124,6 +124,7 @@ void add_hub(Page& page, const HubStats& stats) {
       .add(stats.slow_closed, label("reason", "slow"))
       .add(stats.auth_closed, label("reason", "auth"))
       .add(stats.idle_closed, label("reason", "idle"))
+      .add(stats.unfinished_closed, label("reason", "unfinished"))
       .add(stats.invalid_utf8, label("reason", "invalid_utf8"));
   page.counter("refused", "What clients and back ends were refused, by error code.");
   for (std::size_t i = 0; i < kErrorCount; ++i)

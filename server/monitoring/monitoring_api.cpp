@@ -105,6 +105,7 @@ std::string MonitoringApi::health_json(const HealthReport& report) const {
         {"slow", stats.slow_closed},
         {"auth", stats.auth_closed},
         {"idle", stats.idle_closed},
+        {"unfinished", stats.unfinished_closed},
         {"invalid_utf8", stats.invalid_utf8}}},
       {"closed_recently", connected.closed_recently},
       {"log_lines_dropped", log_ ? log_->dropped() : 0},

@@ -169,7 +169,15 @@ void WsSession::sweep(std::int64_t now_ms) {
     pinging_ = true;
     ws_.async_ping({}, [self = Self(this)](ErrorCode) { self->pinging_ = false; });
   }
-  if (subscribers_.empty() && joined_.empty() && watches_.empty() && now_ms - op_at_ms_ > limits.idle_timeout_ms) {
+  // What there is of it holds inbound memory that others are refused for, whatever else the client sends in between.
+  if (message_at_ms_ != 0 && close_code_ == 0 && now_ms - message_at_ms_ > limits.message_timeout_ms) {
+    shard_.counters().unfinished_closed.add(1);
+    close({boost::beast::websocket::close_code::policy_error, "message_timeout", true});
+    return logger("ws")->info("connection {}: a message has not arrived whole in {} ms, closed", slot_.id(),
+                              limits.message_timeout_ms);
+  }
+  if (subscribers_.empty() && joined_.empty() && watches_.empty() && close_code_ == 0 &&
+      now_ms - op_at_ms_ > limits.idle_timeout_ms) {
     shard_.counters().idle_closed.add(1);
     return close({boost::beast::websocket::close_code::normal, "idle", true});
   }

@@ -206,6 +206,7 @@ class WsSession final : public ShardSession,
   std::int64_t heard_at_ms_;
   std::int64_t checked_at_ms_;       // when the identity was last verified
   std::int64_t op_at_ms_;            // of the last message from the client
+  std::int64_t message_at_ms_ = 0;   // when the message that is being read began; 0: none is
   std::int64_t state_at_ms_;         // when `state_` was entered
   std::int64_t write_at_ms_ = 0;     // when the message in flight was begun
   std::int64_t progress_at_ms_ = 0;  // when a sweep last saw the peer take some of it; at first the same

@@ -75,7 +75,11 @@ void WsSession::on_read(ErrorCode error, std::size_t bytes) {
     inbound_excess_ += bytes;
   else
     inbound_size_ += bytes;
-  if (!ws_.is_message_done()) return read();
+  if (!ws_.is_message_done()) {
+    if (message_at_ms_ == 0) message_at_ms_ = heard_at_ms_;
+    return read();
+  }
+  message_at_ms_ = 0;
   take_message();
   release_inbound();
   read_on();

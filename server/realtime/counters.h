@@ -34,6 +34,7 @@ struct ShardCounters {
   Counter errors_closed;
   Counter auth_closed;
   Counter idle_closed;
+  Counter unfinished_closed;
   Counter slow_closed;  // by the policy `close`
   Counter conflated;    // records spared to slow subscribers
   Counter invalid_utf8;

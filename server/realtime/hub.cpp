@@ -246,6 +246,7 @@ HubStats Hub::stats() const {
     stats.stalled_closed += counters.stalled_closed.get();
     stats.dead_closed += counters.dead_closed.get();
     stats.idle_closed += counters.idle_closed.get();
+    stats.unfinished_closed += counters.unfinished_closed.get();
     stats.errors_closed += counters.errors_closed.get();
     stats.auth_closed += counters.auth_closed.get();
     stats.slow_closed += counters.slow_closed.get();

@@ -74,10 +74,11 @@ struct HubStats {
   std::uint64_t stalled_closed = 0;
   std::uint64_t dead_closed = 0;
   std::uint64_t idle_closed = 0;
-  std::uint64_t errors_closed = 0;  // too_many_errors
-  std::uint64_t auth_closed = 0;    // an expired token, a key that was taken away
-  std::uint64_t slow_closed = 0;    // too_slow
-  std::uint64_t conflated = 0;      // records that subscribers of `conflate` channels were spared
+  std::uint64_t unfinished_closed = 0;  // a message had not arrived whole in its time
+  std::uint64_t errors_closed = 0;      // too_many_errors
+  std::uint64_t auth_closed = 0;        // an expired token, a key that was taken away
+  std::uint64_t slow_closed = 0;        // too_slow
+  std::uint64_t conflated = 0;          // records that subscribers of `conflate` channels were spared
   std::uint64_t invalid_utf8 = 0;
   std::array<std::uint64_t, kErrorCount> refused{};  // by Error
 };

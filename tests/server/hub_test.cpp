@@ -159,6 +159,53 @@ TEST_CASE("Large messages wait for inbound memory in words, not in memory", "[hu
   CHECK(client.error_of(part) == "bad_json");
 }
 
+TEST_CASE("Messages that are never finished end their connections, and the inbound memory is there again", "[hub]") {
+  TestServer test([](Options& options) {
+    options.limits.inbound_memory_bytes = 100'000;
+    options.limits.message_timeout_ms = 1'000;
+    options.limits.close_timeout_ms = 300;
+    options.limits.sweep_ms = 20;
+  });
+  const auto held = [&test] {
+    for (const LedgerRow& row : test.server.ledger().rows())
+      if (row.name == "inbound messages") return row.used_bytes;
+    return std::uint64_t{0};
+  };
+  // One falls silent; one goes on by a byte and a ping now and then, and has a subscription: neither dead nor idle.
+  WsClient silent(test.server.port(), "ringfence.v1.json");
+  WsClient dripping(test.server.port(), "ringfence.v1.json", "?channels=a");
+  dripping.expect("subscribed");
+  for (WsClient* client : {&silent, &dripping}) {
+    client->stream().text(true);
+    client->stream().write_some(false, boost::asio::buffer(std::string(client == &silent ? 60'000 : 3'000, ' ')));
+  }
+  WsClient other(test.server.port(), "ringfence.v1.json");
+  REQUIRE(test.eventually([&](const HubStats&) { return held() == 65'536 + 4'096; }));
+  CHECK(other.error_of(std::string(60'000, ' ')) == "overloaded");
+  REQUIRE(test.eventually([&](const HubStats& stats) {
+    boost::system::error_code ignored;  // it is closed by then
+    dripping.stream().write_some(false, boost::asio::buffer(" ", 1), ignored);
+    dripping.stream().ping({}, ignored);
+    return stats.unfinished_closed == 2;
+  }));
+  const Json told = silent.expect("closing");
+  CHECK(told["reason"] == "message_timeout");
+  CHECK(told.value("reconnect", true));
+  CHECK(silent.read_close() == 1008);
+  CHECK(test.eventually([&](const HubStats& stats) { return held() == 0 && stats.connections == 1; }));
+  CHECK(other.error_of(std::string(60'000, ' ')) == "bad_json");
+  CHECK(test.server.hub().stats().unfinished_closed == 2);
+
+  // Who is slow has the time for each message anew.
+  other.stream().text(true);
+  for (int i = 0; i < 3; ++i) {
+    other.stream().write_some(false, boost::asio::buffer(R"({"op":"ping",)", 13));
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));  // three of them are more than the limit
+    other.stream().write_some(true, boost::asio::buffer(R"("id":1})", 7));
+    CHECK(other.expect("pong")["id"] == 1);
+  }
+}
+
 TEST_CASE("JSON text waits for record memory, and what that cost the history is told", "[hub]") {
   TestServer test([](Options& options) {
     options.limits.history_memory_bytes = 128 * 1024;
