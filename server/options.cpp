@@ -71,12 +71,17 @@ void check_options(const Options& options) {
     throw UsageError("--host " + options.host +
                      ": without authentication anybody who reaches this address could read and publish; "
                      "give it a key (--jwt-secret, --jwt-public-key, --jwks, --api-keys), or --insecure allows it");
+  for (const std::string& origin : options.allow_origins)
+    if (std::string why; !valid_origin(origin, why))
+      throw UsageError("--allow-origin: '" + origin + "' can be no page's origin: " + why);
   check_auth_options(options.auth);
   check_nats_options(options.nats);
   if (!options.static_dir.empty()) {
     std::error_code ec;
     const auto begin = std::filesystem::directory_iterator(options.static_dir, ec);
     if (ec) throw UsageError("--static: cannot read '" + options.static_dir + "': " + ec.message());
+    if (std::filesystem::canonical(options.static_dir, ec) == "/")
+      throw UsageError("--static: '" + options.static_dir + "' is the whole disk; give a folder below it");
   }
   if (!options.log_channel.empty() && !valid_channel_name(options.log_channel))
     throw UsageError("--log-channel: '" + options.log_channel + "' is not a channel name: [A-Za-z0-9_:.-]{1,128}");

@@ -1,6 +1,8 @@
 #include "net/origin.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/beast/core/string.hpp>
@@ -56,6 +58,45 @@ bool host_allowed(std::string_view host, const std::vector<std::string>& allowed
     // Without its port: a proxy may tell another one, or none.
     return one == "*" || (!name.empty() && iequals(split(authority_of(one)).host, name));
   });
+}
+
+bool valid_origin(std::string_view text, std::string& why) {
+  if (text == "*" || text == "null") return true;
+  const auto wrong = [&why](std::string_view what) {
+    why = what;
+    return false;
+  };
+  const auto mark = text.find("://");
+  const std::string_view scheme = text.substr(0, mark);
+  if (mark == std::string_view::npos || scheme.empty()) return wrong("it has no scheme, such as https://");
+  static constexpr std::string_view kScheme = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.";
+  if (scheme.find_first_not_of(kScheme) != std::string_view::npos) return wrong("its scheme is none");
+  const std::string_view authority = authority_of(text);
+  if (authority.find_first_of("/?#") != std::string_view::npos)
+    return wrong("an origin has no path, nor a '/' at its end");
+  if (authority.find('@') != std::string_view::npos) return wrong("an origin has no user");
+  const auto never_sent = [](char c) {
+    return static_cast<unsigned char>(c) <= ' ' || static_cast<unsigned char>(c) >= 0x7f;
+  };
+  if (std::any_of(text.begin(), text.end(), never_sent)) return wrong("browsers send ASCII, names in Punycode (xn--)");
+  const Authority parts = split(authority);
+  if (parts.host.empty()) return wrong("it has no host");
+  if (parts.host.starts_with('[')) {
+    boost::system::error_code error;
+    if (parts.host.ends_with(']'))
+      (void)boost::asio::ip::make_address_v6(std::string(parts.host.substr(1, parts.host.size() - 2)), error);
+    if (!parts.host.ends_with(']') || error) return wrong("its host is no IPv6 address in brackets");
+  } else if (parts.host.find_first_of(":[]*,\\") != std::string_view::npos) {
+    return wrong("its host is no name or address, and a '*' stands alone");
+  }
+  if (parts.host.size() == authority.size()) return true;
+  std::uint16_t port = 0;
+  const char* const end = parts.port.data() + parts.port.size();
+  const auto [stop, error] = std::from_chars(parts.port.data(), end, port);
+  if (error != std::errc() || stop != end || port == 0) return wrong("its port is not in 1..65535");
+  if ((iequals(scheme, "http") && port == 80) || (iequals(scheme, "https") && port == 443))
+    return wrong("browsers leave out the port that is the scheme's own");
+  return true;
 }
 
 bool origin_allowed(std::string_view origin, std::string_view host, const std::vector<std::string>& allowed,

@@ -18,6 +18,10 @@ bool origin_allowed(std::string_view origin, std::string_view host, const std::v
 // its browser, so most of its requests have no Origin; but they have its name as Host. Empty: not a browser.
 bool host_allowed(std::string_view host, const std::vector<std::string>& allowed);
 
+// Whether `text` is what a browser may send as Origin, scheme://host[:port] or "null", or is "*". If not, `why` says what
+// is wrong.
+bool valid_origin(std::string_view text, std::string& why);
+
 // An IP address, as text, that is a loopback one; also ::ffff:127.0.0.1.
 bool is_loopback_address(const std::string& text);
 

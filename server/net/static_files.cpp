@@ -137,7 +137,7 @@ bool decode_path(std::string_view target, std::string& path) {
 StaticFiles::StaticFiles(const std::string& folder) {
   std::error_code error;
   if (!folder.empty()) root_ = std::filesystem::canonical(folder, error).string();
-  if (root_ == "/") root_.clear();  // the whole disk is never what was meant
+  if (root_ == "/") root_.clear();  // check_options refuses it
 }
 
 http::message_generator StaticFiles::open(const ReplyTo& to, std::string_view target,

@@ -128,6 +128,41 @@ TEST_CASE("Each switch takes true and false, by flag, environment and file, and 
   CHECK_FALSE(parse({("--config=" + file.path).c_str(), "--insecure=false"}).serve.insecure);
 }
 
+TEST_CASE("Options refuse an --allow-origin that no page can have, and say what is wrong with it", "[options]") {
+  for (const char* good :
+       {"*", "null", "http://a", "https://chat.example", "https://chat.example:8443", "http://[::1]:8080",
+        "http://127.0.0.1:5173", "HTTPS://Chat.Example", "capacitor://localhost", "http://a_b.example"})
+    CHECK(usage_error({"--allow-origin", good}).empty());
+  for (const auto& [wrong, what] : {std::pair{"garbage", "scheme"},
+                                    {"chat.example:8080", "scheme"},
+                                    {"://a", "scheme"},
+                                    {"ht tp://a", "scheme"},
+                                    {"https://", "host"},
+                                    {"https://:80", "host"},
+                                    {"https://a/", "'/' at its end"},
+                                    {"https://a/page", "path"},
+                                    {"https://a?b", "path"},
+                                    {"https://user@a", "user"},
+                                    {"https://*.example", "'*' stands alone"},
+                                    {"https://a b", "ASCII"},
+                                    {"https://b\xc3\xbc.example", "Punycode"},
+                                    {"http://::1", "name or address"},
+                                    {"http://[::1", "brackets"},
+                                    {"http://[x]", "brackets"},
+                                    {"http://a:", "port"},
+                                    {"http://a:0", "port"},
+                                    {"http://a:65536", "port"},
+                                    {"http://a:8o", "port"},
+                                    {"http://a:80", "leave out"},
+                                    {"https://a:443", "leave out"}}) {
+    CAPTURE(wrong);
+    const std::string error = usage_error({"--allow-origin", "http://a", "--allow-origin", wrong});
+    CHECK(one_line(error));
+    CHECK(error.starts_with(std::string("--allow-origin: '") + wrong + "'"));
+    CHECK(error.find(what) != std::string::npos);
+  }
+}
+
 TEST_CASE("A config file that cannot be read, or says what is unknown, is an error", "[options]") {
   CHECK(usage_error({"--config", "/no/such/file"}) == "--config: '/no/such/file' does not exist");
   CHECK(usage_error({"--config=/dev/zero"}) == "--config: '/dev/zero' is not a file");
@@ -164,6 +199,9 @@ TEST_CASE("Options refuse limits that contradict one another", "[options]") {
   CHECK(one_line(usage_error({"--dead-after-ms", "1000", "--ping-interval-ms", "1000"})));
   CHECK(one_line(usage_error({"--history-bytes", "2MiB", "--history-memory", "1MiB"})));
   CHECK(one_line(usage_error({"--static", "/no/such/folder"})));
+  for (const char* root : {"/", "//", "/tmp/.."})
+    CHECK(usage_error({"--static", root}).find("whole disk") != std::string::npos);
+  CHECK(usage_error({"--static", "/tmp"}).empty());
   CHECK(usage_error({"--event-memory", "65KiB", "--message-bytes", "64KiB"}).empty());
   CHECK(one_line(usage_error({"--event-memory", "66559", "--message-bytes", "64KiB"})));
 }
