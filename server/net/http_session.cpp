@@ -104,6 +104,9 @@ void HttpSession::take_head() {
   std::memmove(buffer_.get(), text.data() + used, buffered_);
   if (error == http::error::body_limit) return refuse_body(limits.http_publish_bytes);
   if (error && error != http::error::need_more) return refuse(HttpError::bad_request, error.message());
+  // Its end could be read in two ways (RFC 9112, section 6.3); Beast takes it for a request without a body.
+  if (parser_->is_header_done() && parser_->get().count(http::field::transfer_encoding) > 0 && !parser_->chunked())
+    return refuse(HttpError::bad_request, "the only Transfer-Encoding is chunked");
   if (parser_->is_header_done() && !room_for_body()) return;
   take_body();
 }

@@ -1,5 +1,6 @@
 #include <random>
 #include <set>
+#include <vector>
 
 #include "net/origin.h"
 #include "support/catch.h"
@@ -59,6 +60,38 @@ TEST_CASE("HTTP answers each wrong request with its code", "[http]") {
   std::string many = "GET / HTTP/1.1\r\nHost: localhost\r\n";
   for (int i = 0; i < 200; ++i) many += "a:b\r\n";
   CHECK(code(many, 431) == "header_too_large");
+}
+
+// What a proxy and the server read differently would let one client's bytes stand before another's request.
+TEST_CASE("HTTP refuses a request whose length can be read in two ways, and reads nothing behind it", "[http]") {
+  TestServer server;
+  const std::string body = R"({"channel":"a","data":1})";
+  const std::string length = std::to_string(body.size());
+  const std::string behind =
+      "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + length + "\r\n\r\n" + body;
+  for (const std::string& headers : std::vector<std::string>{
+           "Content-Length: " + length + "\r\nContent-Length: 5\r\n",
+           "Content-Length: 5, " + length + "\r\n",
+           "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+           "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+           "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+           "Transfer-Encoding: xchunked\r\n",
+           "Transfer-Encoding: identity\r\n",
+           "Transfer-Encoding: chunked, identity\r\n",
+           "Transfer-Encoding:\r\n",
+           "Content-Length: +" + length + "\r\n",
+           "Content-Length: -1\r\n",
+           "Content-Length: 0x18\r\n",
+           "Content-Length: 99999999999999999999\r\n",
+           "Content-Length : " + length + "\r\n",
+       }) {
+    CAPTURE(headers);
+    HttpClient client(server.server.port());
+    client.send("POST /v1/publish HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n0\r\n\r\n" + behind);
+    CHECK(client.read().result_int() == 400);
+    CHECK(client.closed());
+  }
+  CHECK(server.server.hub().stats().published == 0);
 }
 
 TEST_CASE("HTTP takes a head up to its limit", "[http]") {
