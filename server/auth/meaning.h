@@ -24,6 +24,7 @@ constexpr std::string_view auth_meaning(Error error) noexcept {
     case Error::forbidden: return "this identity may not do that";
     case Error::overloaded: return "there is no memory for one more identity now";
     case Error::bad_field: return "`user` and `session` are at most 128 bytes without control characters";
+    case Error::unsupported: return "authentication is off: there is no token to refresh";
     default: return "refused";
   }
 }

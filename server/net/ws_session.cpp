@@ -77,7 +77,7 @@ WsSession::~WsSession() {
 
 void WsSession::accept(Shard& shard, Socket&& socket, UpgradeRequest&& request, ConnectionSlot&& slot, WsChoice choice,
                        ConnectionPtr connection) {
-  std::string channels = query_value(std::string_view(request.target().data(), request.target().size()), "channels");
+  std::string channels = query_list(std::string_view(request.target().data(), request.target().size()), "channels");
   const Self self(
       new WsSession(shard, std::move(socket), std::move(slot), choice, std::move(connection), std::move(channels)));
   self->connection_->session = self.get();

@@ -90,9 +90,13 @@ TEST_CASE("Channels in the address are subscribed to as if asked for, and a bad 
   CHECK(client.expect("error")["code"] == "already_subscribed");
   test.publish("room:1", "2");
   CHECK(client.events(1)[0].data == "2");
+  // Given several times they are one list, with its limits.
+  WsClient twice(test.server.port(), "ringfence.v1", "?channels=c,d&user=ann&channels=&channels=e&channels=c");
+  for (const char* name : {"c", "d", "e"}) CHECK(twice.expect("subscribed")["channel"] == name);
+  CHECK(twice.expect("error")["code"] == "already_subscribed");
   // As many as there may be, and more replies than a connection holds at a time.
   std::string names = "n0";
-  for (int i = 1; i < 130; ++i) names += numbered(",n", i);
+  for (int i = 1; i < 130; ++i) names += numbered(i == 64 ? "&channels=n" : ",n", i);
   WsClient many(test.server.port(), "ringfence.v1", "?channels=" + names);
   for (int i = 0; i < 128; ++i) CHECK(many.expect("subscribed")["channel"] == numbered("n", i));
   CHECK(many.expect("error")["code"] == "too_many_subscriptions");
