@@ -65,7 +65,7 @@ TEST_CASE("Record refuses each byte of its padding that is not 0", "[record]") {
   }
 }
 
-TEST_CASE("Record types are 1 to 255 bytes without control characters", "[record]") {
+TEST_CASE("Record types are 1 to 255 bytes without the control characters of ASCII", "[record]") {
   CHECK(valid_type("chat_message"));
   CHECK(valid_type("größe"));
   CHECK(valid_type(std::string(255, 'x')));
@@ -73,6 +73,7 @@ TEST_CASE("Record types are 1 to 255 bytes without control characters", "[record
   CHECK_FALSE(valid_type(std::string(256, 'x')));
   CHECK_FALSE(valid_type("a\nb"));
   CHECK_FALSE(valid_type("a\x7f"));
+  CHECK(valid_type("a\xc2\x85"));  // U+0085
 }
 
 TEST_CASE("Batch gives back its sections and records", "[batch]") {
