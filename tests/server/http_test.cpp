@@ -112,7 +112,9 @@ TEST_CASE("HTTP ends a connection that sends no whole request in time, and keeps
   CHECK(idle.closed());
   CHECK(slow.closed());
   HttpClient next(server.server.port());
-  CHECK(next.get("/v1/health").result() == http::status::ok);
+  const auto health = next.get("/v1/health");
+  CHECK(health.result() == http::status::ok);
+  CHECK(Json::parse(health.body())["http"]["timeouts"] == 2);
 }
 
 TEST_CASE("Health counts what goes on", "[http][health]") {

@@ -129,6 +129,26 @@ TEST_CASE("Log lines are published on --log-channel, and do not feed themselves"
   CHECK(server.eventually([&](const HubStats&) { return server.server.connections().stats().closed_recently == 1; }));
 }
 
+TEST_CASE("Records published together come in one message each way of reading, not in one each", "[server]") {
+  TestServer server([](Options& options) { options.threads = 1; });  // a request is handled whole before the flush
+  WsClient binary(server.server.port(), "ringfence.v1", "?channels=a");
+  WsClient lines(server.server.port(), "ringfence.v1.json", "?channels=a");
+  binary.expect("subscribed");
+  lines.expect("subscribed");
+  std::string body = "[";
+  for (int i = 0; i < 100; ++i) body += std::string(i > 0 ? "," : "") + R"({"channel":"a","data":1})";
+  body += "]";
+  HttpClient client(server.server.port());
+  client.send("POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) +
+              "\r\n\r\n" + body);
+  REQUIRE(client.read().result_int() == 200);
+  CHECK(binary.read().events.size() == 100);
+  CHECK(lines.read().events.size() == 100);
+  const HubStats stats = server.server.hub().stats();
+  CHECK(stats.delivered == 200);
+  CHECK(stats.messages == 2);
+}
+
 TEST_CASE("A second signal ends a stop that waits for a client", "[server]") {
   Options options = TestServer::options([](Options& o) { o.limits.shutdown_timeout_ms = 60'000; });
   Server server(options);

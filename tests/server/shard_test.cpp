@@ -28,6 +28,7 @@ constexpr std::size_t kSessions = 100;
 struct Sent {
   std::size_t session;
   std::uint64_t seq;  // of the last record
+  std::uint32_t count;
   Clock::time_point at;
 };
 
@@ -51,7 +52,7 @@ class Noting final : public ShardSession {
     if (work) work();
     if (cut->slice.count == 0) return;
     subscriber_->cursor = cut->slice.last_seq;
-    sent_.push_back({number_, cut->slice.last_seq, Clock::now()});
+    sent_.push_back({number_, cut->slice.last_seq, cut->slice.count, Clock::now()});
   }
   void sweep(std::int64_t) override {}
   void shut_down(std::uint32_t, std::int64_t) override { told_.push_back(sent_.size()); }
@@ -144,6 +145,18 @@ TEST_CASE("Shard: in a flush the thread does other work too, and who is later ge
   for (std::size_t i = 0; i < before; ++i) {
     REQUIRE(it.sent[kSessions + i].session == i);
     REQUIRE(it.sent[kSessions + i].seq == second);
+  }
+}
+
+TEST_CASE("Shard: what was published before a flush is sent to each by one write", "[shard]") {
+  Flushing it;
+  for (int i = 1; i < 10; ++i) it.publish();
+  const std::uint64_t last = it.publish();
+  it.run_until([&] { return it.hub.stats().flushes == 1; });
+  REQUIRE(it.sent.size() == kSessions);
+  for (const Sent& sent : it.sent) {
+    REQUIRE(sent.seq == last);
+    REQUIRE(sent.count == 10);
   }
 }
 
