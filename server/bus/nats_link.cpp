@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <mutex>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -36,9 +38,40 @@ std::string last_words(natsStatus status) {
   return words.empty() ? natsStatus_GetText(status) : words;
 }
 
+// The links whose `closed` has not been called. cnats knows them by a number: a drain that a close cuts short is told as an
+// error after `closed`, and by then there is no link.
+class Links {
+ public:
+  void* add(LinkPtr link) {
+    const std::lock_guard lock(mutex_);
+    links_.emplace(++last_, std::move(link));
+    return reinterpret_cast<void*>(last_);
+  }
+  LinkPtr find(void* number) {
+    const std::lock_guard lock(mutex_);
+    const auto found = links_.find(reinterpret_cast<std::uintptr_t>(number));
+    return found == links_.end() ? nullptr : found->second;
+  }
+  LinkPtr take(void* number) {
+    const std::lock_guard lock(mutex_);
+    auto node = links_.extract(reinterpret_cast<std::uintptr_t>(number));
+    return node ? std::move(node.mapped()) : nullptr;
+  }
+  // Never destroyed: cnats's threads may outlive main().
+  static Links& all() {
+    static Links* const links = new Links;
+    return *links;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::uintptr_t, LinkPtr> links_;
+  std::uintptr_t last_ = 0;
+};
+
 }  // namespace
 
-// cnats holds the link by a pointer to a shared pointer: one from attach to detach, one until `closed`, its last call.
+// cnats holds the link by a pointer to a shared pointer from attach to detach, and by its number among all links.
 struct NatsLink::Calls {
   static NatsLink& link(void* held) { return **static_cast<LinkPtr*>(held); }
 
@@ -75,21 +108,25 @@ struct NatsLink::Calls {
     return NATS_OK;
   }
   static void closed(natsConnection* connection, void* closure) {
-    const auto held = static_cast<LinkPtr*>(closure);
+    LinkPtr held = Links::all().take(closure);
+    if (!held) return;
     const char* text = nullptr;
     const natsStatus last = natsConnection_GetLastError(connection, &text);
     std::string why = last == NATS_OK ? "closed" : text && *text ? text : natsStatus_GetText(last);
-    boost::asio::post((*held)->io_, [link = *held, why = std::move(why)]() mutable {
+    boost::asio::io_context& io = held->io_;
+    boost::asio::post(io, [link = std::move(held), why = std::move(why)]() mutable {
       link->forget_descriptor();
       if (!std::exchange(link->ended_, true)) link->hooks_.closed(std::move(why));
     });
-    delete held;
   }
   static void error(natsConnection* connection, natsSubscription*, natsStatus status, void* closure) {
+    LinkPtr held = Links::all().find(closure);
+    if (!held) return;
     const char* text = nullptr;
     (void)natsConnection_GetLastError(connection, &text);
     std::string what = text && *text ? text : natsStatus_GetText(status);
-    boost::asio::post(link(closure).io_, [link = *static_cast<LinkPtr*>(closure), what = std::move(what)]() mutable {
+    boost::asio::io_context& io = held->io_;
+    boost::asio::post(io, [link = std::move(held), what = std::move(what)]() mutable {
       if (!link->ended_) link->hooks_.error(std::move(what));
     });
   }
@@ -133,7 +170,7 @@ bool NatsLink::connect(std::string& why, bool& refused_credentials) {
     if (options_.tls_insecure) set(natsOptions_SkipServerVerification(made, true));
   }
   set(natsOptions_SetEventLoop(made, this, &Calls::attach, &Calls::read, &Calls::write, &Calls::detach));
-  const auto held = new LinkPtr(shared_from_this());
+  void* const held = Links::all().add(shared_from_this());
   set(natsOptions_SetClosedCB(made, &Calls::closed, held));
   set(natsOptions_SetErrorHandler(made, &Calls::error, held));
   natsConnection* connection = nullptr;
@@ -145,7 +182,7 @@ bool NatsLink::connect(std::string& why, bool& refused_credentials) {
     status = natsConnection_Connect(&connection, made);
   }
   if (status != NATS_OK) {
-    delete held;
+    (void)Links::all().take(held);
     why = last_words(status);
     refused_credentials = status == NATS_CONNECTION_AUTH_FAILED;
     return false;
