@@ -73,7 +73,8 @@ void check_options(const Options& options) {
                      "give it a key (--jwt-secret, --jwt-public-key, --jwks, --api-keys), or --insecure allows it");
   for (const std::string& origin : options.allow_origins)
     if (std::string why; !valid_origin(origin, why))
-      throw UsageError("--allow-origin: '" + origin + "' can be no page's origin: " + why);
+      throw UsageError(
+          std::string("--allow-origin: '").append(origin).append("' can be no page's origin: ").append(why));
   check_auth_options(options.auth);
   check_nats_options(options.nats);
   if (!options.static_dir.empty()) {
