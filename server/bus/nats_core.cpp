@@ -416,7 +416,8 @@ NatsLeft NatsCore::disconnect(Clock::time_point until, const std::function<bool(
   boost::asio::post(io, [this, &left, drain_ms, at_once] {
     wanted_ = false;
     reconnect_timer_.cancel();
-    if (link_ && drain_ms > 0) return link_->drain(drain_ms);
+    // Beyond the deadline: a drain that cnats itself gives up looks like one that has ended, with nothing left.
+    if (link_ && drain_ms > 0) return link_->drain(drain_ms + 5'000);
     if (!at_once) left.subscriptions = left_on_broker();  // nobody hears that they end
     let_go_of_link();
   });
