@@ -92,12 +92,13 @@ export class Field {
     if (!before || next === before || !Array.isArray(next)) return undefined;
     const had = before.length;
     const left = had + 1 - next.length; // 1 where the store's own slice(-n) took the oldest
+    const last = before[had - 1];
     if (
       (left !== 1 && left !== 0) ||
       had < 2 ||
       before[left] !== next[0] ||
-      before[had - 1] !== next[had - 1 - left] ||
-      before[had - 1] === next[next.length - 1] // as after a row that was put first
+      last !== next[had - 1 - left] ||
+      last === next[had - left] // as after a row that was put first
     )
       return undefined;
     const over = next.length > this.capacity;
