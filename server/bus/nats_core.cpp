@@ -25,6 +25,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kTick{20};
+constexpr int kDrainGraceMs = 5'000;
 
 bool is_up(NatsState state) noexcept { return state == NatsState::connected || state == NatsState::degraded; }
 
@@ -417,7 +418,7 @@ NatsLeft NatsCore::disconnect(Clock::time_point until, const std::function<bool(
     wanted_ = false;
     reconnect_timer_.cancel();
     // Beyond the deadline: a drain that cnats itself gives up looks like one that has ended, with nothing left.
-    if (link_ && drain_ms > 0) return link_->drain(drain_ms + 5'000);
+    if (link_ && drain_ms > 0) return link_->drain(drain_ms + kDrainGraceMs);
     if (!at_once) left.subscriptions = left_on_broker();  // nobody hears that they end
     let_go_of_link();
   });
